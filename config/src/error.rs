@@ -31,6 +31,9 @@ pub enum ValueError {
     /// Not a policy of giving upload slots.
     #[error("`{0}` is not a policy: write tit-for-tat or fair")]
     NotAPolicy(String),
+    /// Not a way of sealing datagrams.
+    #[error("`{0}` says nothing about encryption: write always, prefer or never")]
+    NotAnEncryption(String),
     /// A limit of nothing at all would stop every transfer.
     #[error("a limit of 0 would stop every transfer: write a rate above it, or none")]
     ZeroLimit,

@@ -3,6 +3,7 @@
 mod address;
 mod decimal;
 mod document;
+mod encryption;
 mod error;
 mod interval;
 mod label;
@@ -19,6 +20,7 @@ mod node;
 mod tracker;
 
 pub use address::{DEFAULT_TRACKER, DEFAULT_TRACKER_PORT, ListenAddr, TrackerAddress};
+pub use encryption::Encryption;
 pub use error::{ConfigError, ValueError};
 pub use interval::Interval;
 pub use label::{MAX_LABEL, NodeLabel};

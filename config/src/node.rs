@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::address::{ListenAddr, TrackerAddress};
 use crate::document;
+use crate::encryption::Encryption;
 use crate::error::ConfigError;
 use crate::interval::Interval;
 use crate::label::NodeLabel;
@@ -198,6 +199,13 @@ settings! {
         /// After how long an unanswered request counts as snubbed, so that its ranges are requested from others too.
         pub snub_after: Duration = Duration::from_secs(2),
             within Duration::from_millis(100)..=Duration::from_secs(300);
+
+        /// Whether what is said to other hosts is sealed: "always"; "prefer": with whoever does not answer a handshake
+        /// the node talks in the clear, and shows that it does; "never".
+        pub encryption: Encryption = Encryption::Always;
+
+        /// The same for what stays in this host, by a loopback address.
+        pub loopback_encryption: Encryption = Encryption::Never;
 
         /// How many sessions this node serves at the same time. When the table is full, a session that requests nothing
         /// is ended for a new one, and so is one of the host with the most sessions for a host with fewer.

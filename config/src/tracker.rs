@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::address::{DEFAULT_TRACKER_PORT, ListenAddr};
 use crate::document;
+use crate::encryption::Encryption;
 use crate::error::ConfigError;
 use crate::settings;
 use crate::size::ByteSize;
@@ -52,6 +53,13 @@ settings! {
 
         /// How many log files are kept, the one that is written included; the oldest is removed.
         pub log_files: u8 = 5, within 1..=99;
+
+        /// Whether what is said to nodes on other hosts is sealed: "always"; "prefer": nodes may talk in the clear;
+        /// "never".
+        pub encryption: Encryption = Encryption::Always;
+
+        /// The same for nodes on this host, by a loopback address.
+        pub loopback_encryption: Encryption = Encryption::Prefer;
 
         /// How often nodes register again.
         pub heartbeat: Duration = Duration::from_secs(20),

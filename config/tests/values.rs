@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use config::{
-    ByteSize, Interval, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress, UploadPolicy,
-    ValueError,
+    ByteSize, Encryption, Interval, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress,
+    UploadPolicy, ValueError,
 };
 use proptest::prelude::*;
 
@@ -286,6 +286,10 @@ proptest! {
 
 #[test]
 fn a_policy_is_one_of_two() {
+    for encryption in [Encryption::Always, Encryption::Prefer, Encryption::Never] {
+        assert_eq!(encryption.to_string().parse(), Ok(encryption));
+    }
+    assert_eq!("yes".parse::<Encryption>(), Err(ValueError::NotAnEncryption("yes".to_owned())));
     for policy in [UploadPolicy::TitForTat, UploadPolicy::Fair] {
         assert_eq!(policy.to_string().parse(), Ok(policy));
     }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         print!("{}", TrackerSettings::annotated_defaults());
         return ExitCode::SUCCESS;
     }
-    match program::settings(arguments.flags).and_then(program::run) {
+    match program::plan(arguments.flags).and_then(program::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             program::say(&format!("riffle-tracker: {error}"));

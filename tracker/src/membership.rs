@@ -24,7 +24,7 @@ const REMOVAL_PAUSE: Duration = Duration::from_secs(1);
 impl Tracker {
     pub(crate) fn on_register(&mut self, origin: Origin, register: &Register, now: Timestamp) -> Answer {
         let (id, epoch) = (register.asker.node, register.epoch);
-        let Origin { address, reached_at, conversation } = origin;
+        let Origin { address, reached_at, conversation, .. } = origin;
         let registration = Registration { address, reached_at, conversation, epoch };
         let held = self.nodes.node(id).map(|node| *node.registration());
         let is_same_life = held.is_some_and(|held| (held.address, held.epoch) == (address, epoch));
@@ -112,7 +112,7 @@ impl Tracker {
             let answer_timeout = self.settings.takeover_ping;
             let nonce = self.nodes.change_claim(id, |claim| claim.take_due_ping(now, answer_timeout));
             if let Some(nonce) = nonce.flatten() {
-                self.ping(id, nonce);
+                self.ping(id, nonce, now);
             }
         }
     }
@@ -155,7 +155,7 @@ impl Tracker {
             ClaimOutcome::Granted => return Ok(()),
             ClaimOutcome::Wait(wait) => wait,
             ClaimOutcome::Asking(wait) => {
-                self.ping(id, nonce);
+                self.ping(id, nonce, now);
                 let (registered, claimant) = (held.address, origin.address);
                 self.out.events.push(Event::IdClaimed { node: id, registered, claimant });
                 wait
@@ -268,10 +268,10 @@ impl Tracker {
         has_more
     }
 
-    fn ping(&mut self, id: NodeId, nonce: u64) {
+    fn ping(&mut self, id: NodeId, nonce: u64, now: Timestamp) {
         let node = self.nodes.node(id).expect("only the holder of an id of the table is asked");
         let Registration { address, reached_at, conversation, .. } = *node.registration();
-        self.out.send(address, reached_at, conversation, &TrackerPing { nonce }.into());
+        self.send(address, reached_at, conversation, &TrackerPing { nonce }.into(), now);
     }
 
     fn lease_end(&self, now: Timestamp) -> Timestamp {

@@ -57,6 +57,13 @@ impl Output {
         self.datagrams.push(Outgoing { to, from, range: start..self.bytes.len() });
     }
 
+    /// Appends a datagram that is sealed, or belongs to a handshake.
+    pub(crate) fn send_bytes(&mut self, to: SocketAddr, from: Option<IpAddr>, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        self.datagrams.push(Outgoing { to, from, range: start..self.bytes.len() });
+    }
+
     /// Moves everything to the end of `out`.
     pub(crate) fn drain_into(&mut self, out: &mut Output) {
         let shift = out.bytes.len();

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use messages::tracker_to_node::RefusalCode;
-use messages::{Conversation, TrackerToNode};
+use messages::{Conversation, NodeId, TrackerToNode};
 
 use crate::address_selection::ReachableFrom;
 
@@ -17,6 +17,8 @@ pub(crate) struct Origin {
     pub(crate) reached_at: Option<IpAddr>,
     /// The request's conversation, which the answer echoes.
     pub(crate) conversation: Conversation,
+    /// Who asks, as a channel proves it, and that the address is the asker's. `None`: it came in the clear.
+    pub(crate) peer: Option<NodeId>,
 }
 
 impl Origin {

@@ -6,12 +6,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use channel::{Channels, Received};
 use config::TrackerSettings;
 use messages::limits::MAX_OWN_ENTRIES;
 use messages::node_to_tracker::Asker;
 use messages::tracker_to_node::{RefusalCode, Refused};
 use messages::{
-    ContentId, Cookie, CookieJar, Datagram, Endpoint, NodeId, NodeToTracker, Timestamp, TrackerToNode,
+    ContentId, Conversation, Cookie, CookieJar, Datagram, Endpoint, NodeId, NodeToTracker, Timestamp,
+    TrackerToNode,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -52,6 +54,8 @@ pub struct Tracker {
     /// What the nodes of each host may still confirm.
     pub(crate) budgets: Budgets,
     pub(crate) counters: Counters,
+    /// The sealed channels with nodes. `None`: everything is in the clear.
+    channels: Option<Box<Channels>>,
     pub(crate) out: Output,
     /// When every node that knew the tracker's life before must have come back and announced its contents again.
     pub(crate) rebuilt_at: Timestamp,
@@ -85,6 +89,7 @@ impl Tracker {
                 limits.tracked_addresses as usize,
             ),
             counters: Counters::default(),
+            channels: None,
             out: Output::default(),
             rebuilt_at: now + settings.heartbeat + MAX_REANNOUNCING,
             clock: now,
@@ -99,6 +104,17 @@ impl Tracker {
         Tracker { rebuilt_at: Timestamp::ZERO, ..self }
     }
 
+    /// From now on the tracker says and hears sealed what the policy of `channels` asks for.
+    pub fn seal_with(&mut self, channels: Channels) {
+        self.channels = Some(Box::new(channels));
+    }
+
+    /// The sealed channels. `None`: everything is in the clear.
+    #[must_use]
+    pub fn channels(&self) -> Option<&Channels> {
+        self.channels.as_deref()
+    }
+
     /// The same tracker with a wall clock that showed `unix_ms`, in milliseconds since 1970, when the tracker's time
     /// began. An epoch far ahead of that clock counts as the earliest of all.
     #[must_use]
@@ -106,7 +122,44 @@ impl Tracker {
         Tracker { calendar: Calendar { clock: Some((unix_ms, self.clock)) }, ..self }
     }
 
-    /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, if that is known.
+    /// Takes one datagram of a channel ([`Kind::is_channel`]) that came from `from` and arrived at the local address
+    /// `reached_at`, if that is known. It is opened where it stands.
+    pub fn handle_sealed(
+        &mut self,
+        from: SocketAddr,
+        reached_at: Option<IpAddr>,
+        datagram: &mut [u8],
+        now: Timestamp,
+    ) {
+        let now = self.advance(now);
+        self.counters.datagrams += 1;
+        if !Endpoint::new(from).is_reachable() {
+            self.counters.unanswerable += 1;
+            return;
+        }
+        let Some(channels) = self.channels.as_deref_mut() else {
+            self.counters.misdirected += 1;
+            return;
+        };
+        let address = messages::canonical(from);
+        let received = channels.handle(address, datagram, now);
+        // An ACCEPT goes before what is said over its channel.
+        for (to, bytes) in channels.take_outbox() {
+            self.out.send_bytes(to, reached_at, &bytes);
+        }
+        match received {
+            Received::Opened { range, peer } => {
+                let plain = &datagram[range];
+                self.handle_plain(address, Some(peer), reached_at, plain, now);
+            }
+            Received::Greeted { early, peer } => {
+                early.iter().for_each(|plain| self.handle_plain(address, Some(peer), reached_at, plain, now));
+            }
+            Received::Answered | Received::Nothing => {}
+        }
+    }
+
+    /// Takes one datagram in the clear that came from `from` and arrived at the local address `reached_at`, if that is known.
     pub fn handle_datagram(
         &mut self,
         from: SocketAddr,
@@ -121,10 +174,24 @@ impl Tracker {
             return;
         }
         let address = messages::canonical(from);
+        if self.channels.as_deref_mut().is_none_or(|channels| channels.takes_in_the_clear(address)) {
+            self.handle_plain(address, None, reached_at, datagram, now);
+        }
+    }
+
+    /// Takes one datagram that `peer` has sealed, or that may be in the clear.
+    fn handle_plain(
+        &mut self,
+        address: SocketAddr,
+        peer: Option<NodeId>,
+        reached_at: Option<IpAddr>,
+        datagram: &[u8],
+        now: Timestamp,
+    ) {
         match Datagram::decode(datagram) {
             Ok(Datagram::ToTracker(conversation, message)) => {
                 let reached_at = reached_at.map(|ip| ip.to_canonical());
-                self.on_message(Origin { address, reached_at, conversation }, message, now);
+                self.on_message(Origin { address, reached_at, conversation, peer }, message, now);
             }
             Ok(_) => {
                 self.counters.misdirected += 1;
@@ -222,12 +289,39 @@ impl Tracker {
             NodeToTracker::TrackerPong(pong) => return self.on_pong(origin, pong.nonce, now),
         };
         let answer = answer.unwrap_or_else(|refusal| self.refuse(origin, asker, refusal, now));
-        self.out.send(origin.address, origin.reached_at, origin.conversation, &answer);
+        self.send(origin.address, origin.reached_at, origin.conversation, &answer, now);
+    }
+
+    /// Sends `message`, sealed where the policy says so. A node whose channel is forgotten is not told anything.
+    pub(crate) fn send(
+        &mut self,
+        to: SocketAddr,
+        from: Option<IpAddr>,
+        conversation: Conversation,
+        message: &TrackerToNode,
+        now: Timestamp,
+    ) {
+        match &mut self.channels {
+            Some(channels) if channels.is_sealed(to) => {
+                if channels.peer(to).is_some() {
+                    let (mut plain, mut sealed) = (Vec::new(), Vec::new());
+                    message.encode(conversation, &mut plain);
+                    channels.seal(to, &plain, now, &mut sealed);
+                    self.out.send_bytes(to, from, &sealed);
+                }
+            }
+            _ => self.out.send(to, from, conversation, message),
+        }
     }
 
     /// Checks the proof of address, and then the rate: an unproven address costs no state, not even a bucket.
     fn admit(&mut self, origin: Origin, asker: Asker, now: Timestamp) -> Result<(), Refusal> {
-        if !self.cookies.accepts(asker.cookie, origin.address, now) {
+        // A channel proves the address, and who is there.
+        let is_proven = match origin.peer {
+            Some(peer) => peer == asker.node,
+            None => self.cookies.accepts(asker.cookie, origin.address, now),
+        };
+        if !is_proven {
             return Err(Refusal::new(RefusalCode::Cookie, Duration::ZERO));
         }
         let bucket = self.buckets.admit(origin.address.ip(), now);

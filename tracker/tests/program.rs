@@ -20,6 +20,7 @@ fn program() -> Command {
         "RIFFLE_LOG_LEVEL",
         "RIFFLE_LOG_SIZE",
         "RIFFLE_LOG_FILES",
+        "RIFFLE_TRACKER_KEY_FILE",
     ] {
         command.env_remove(name);
     }
@@ -45,7 +46,7 @@ fn variables(mut program: Command) -> Vec<String> {
 fn an_empty_variable_is_one_that_is_not_set() {
     let folder = tempfile::tempdir().unwrap();
     let names = variables(program());
-    assert!(names.len() >= 7, "{names:?}");
+    assert!(names.len() >= 8, "{names:?}");
     let settings = folder.path().join("tracker.toml");
     std::fs::write(&settings, "log_level = \"inof\"").unwrap();
     let mut empty = program();
@@ -120,6 +121,7 @@ fn a_full_log_disk_and_askers_that_are_gone_stop_nothing() {
         .args(["-c", script, env!("CARGO_BIN_EXE_riffle-tracker")])
         .args(["--listen", "127.0.0.1:0", "--log-level", "debug", "--log-dir"])
         .arg(folder.path())
+        .env("XDG_STATE_HOME", folder.path())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -156,6 +158,7 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file_and_sigterm_ends_
     let mut child = program()
         .env("RIFFLE_CONFIG", &file)
         .env("RIFFLE_LISTEN", "192.0.2.2:2")
+        .env("RIFFLE_STATE_DIR", folder.path())
         .args(["--listen", "127.0.0.1:0", "--log-dir"])
         .arg(&logs)
         .stderr(Stdio::piped())
@@ -169,4 +172,42 @@ fn a_flag_goes_before_the_environment_and_that_before_the_file_and_sigterm_ends_
     assert!(killed.success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert!(log().contains("tracker leaving"), "{}", log());
+}
+
+#[cfg(unix)]
+#[test]
+fn the_tracker_says_its_key_and_has_the_same_one_in_its_next_life() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let said = |flags: &[&str]| {
+        let mut child = program()
+            .args(["--listen", "127.0.0.1:0"])
+            .args(flags)
+            .env("RIFFLE_STATE_DIR", folder.path().join("state"))
+            .current_dir(folder.path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines: Vec<String> =
+            BufReader::new(child.stderr.take().unwrap()).lines().take(2).map(Result::unwrap).collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let address = lines[0].rsplit(' ').next().unwrap();
+        let (key, at) = lines[1].rsplit(' ').next().unwrap().split_once('@').unwrap();
+        assert_eq!((key.len(), at), (52, address), "{lines:?}");
+        key.to_owned()
+    };
+    let first = said(&[]);
+    assert_eq!(said(&[]), first);
+    assert_ne!(said(&["--key-file", "other"]), first);
+    for file in ["state/tracker.key", "other"] {
+        let found = std::fs::metadata(folder.path().join(file)).unwrap();
+        assert_eq!((found.permissions().mode() & 0o777, found.len()), (0o600, 32), "{file}");
+    }
+    let others = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(folder.path().join("other"), others).unwrap();
+    let mut refused = program();
+    refused.args(["--listen", "127.0.0.1:0", "--key-file", "other"]).current_dir(folder.path());
+    let output = refused.env("RIFFLE_STATE_DIR", folder.path().join("state")).output().unwrap();
+    leaves_with_one_line(&output, 10, "the tracker's key other: it is not private");
 }

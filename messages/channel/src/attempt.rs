@@ -53,16 +53,19 @@ impl Attempt {
         Attempt { expected, numbers, nonce, state, began: now, said_at: None, tries: 0, waiting: Vec::new() }
     }
 
-    /// Keeps a datagram for the channel, unless it waits there already.
-    pub(crate) fn keep(&mut self, datagram: &[u8]) {
-        if self.waiting.len() < MAX_WAITING && !self.waiting.iter().any(|waiting| waiting == datagram) {
+    /// Keeps a datagram for the channel, unless it waits there already. Returns whether it did.
+    pub(crate) fn keep(&mut self, datagram: &[u8]) -> bool {
+        let waits = self.waiting.iter().any(|waiting| waiting == datagram);
+        if !waits && self.waiting.len() < MAX_WAITING {
             self.waiting.push(datagram.to_vec());
         }
+        waits
     }
 
-    /// Whether the last message is to be said again.
-    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
-        self.said_at.is_none_or(|at| now.since(at) >= MIN_PAUSE)
+    /// Whether the last message is to be said again, now that a datagram is to be sent which waited already or did not.
+    /// Who says the same twice at once wants it to arrive for sure.
+    pub(crate) fn is_due(&self, waited: bool, now: Timestamp) -> bool {
+        self.said_at.is_none_or(|at| now.since(at) >= MIN_PAUSE || waited && at == now)
     }
 
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {

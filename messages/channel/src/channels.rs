@@ -1,9 +1,10 @@
 //! All channels of one node or tracker: what arrives is opened, what leaves is sealed, and channels are opened when
 //! there is something to say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
+use std::time::Duration;
 
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use messages::{
@@ -42,6 +43,12 @@ const UNKNOWN: usize = HEADER_LENGTH + 16;
 const MAX_REMEMBERED: usize = 4096;
 /// Attempts at a time.
 const MAX_ATTEMPTS: usize = 1024;
+/// A channel over which nothing was heard for so long, while something was said, may be forgotten at the other side.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// How often such a channel is opened anew.
+const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
+/// Over a path with this round trip the loss of an INITIATE would cost more than a second one.
+const LONG_RTT: Duration = Duration::from_millis(100);
 /// Where channels are preferred, one to which nothing answers after so many messages is done without.
 const TRIES_BEFORE_OPEN: u32 = 3;
 
@@ -121,6 +128,8 @@ pub enum Received {
         /// Who said them.
         peer: NodeId,
     },
+    /// Who is at the address has answered for the first time: a channel is being opened there.
+    Answered,
     /// There is nothing in it for the layer above.
     Nothing,
 }
@@ -162,7 +171,7 @@ pub struct Channels {
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
-    without: BTreeMap<SocketAddr, ()>,
+    without: BTreeSet<SocketAddr>,
     /// What the handshakes have to say.
     outbox: Vec<(SocketAddr, Vec<u8>)>,
     counters: ChannelCounters,
@@ -185,6 +194,8 @@ impl Channels {
         } = settings;
         let secret = Zeroizing::new(secret);
         let derive = |context: &str| blake3::derive_key(context, &*secret);
+        // A later life has to know the tokens of an earlier one.
+        let reset_key = blake3::derive_key("riffle 2026-11 channels: reset tokens", key.secret());
         Channels {
             node: key.node_id(),
             key,
@@ -193,7 +204,7 @@ impl Channels {
             policy,
             suite,
             cookies: CookieJar::new(derive("riffle 2026-11 channels: cookies")),
-            reset_key: Zeroizing::new(derive("riffle 2026-11 channels: reset tokens")),
+            reset_key: Zeroizing::new(reset_key),
             time: HandshakeTime::of_life(epoch),
             rng: StdRng::from_seed(derive("riffle 2026-11 channels: chance")),
             table: Table::new(max_channels, max_channels_per_host, role.free_bits()),
@@ -202,7 +213,7 @@ impl Channels {
             attempts: BTreeMap::new(),
             remembered: BTreeMap::new(),
             expected: BTreeMap::new(),
-            without: BTreeMap::new(),
+            without: BTreeSet::new(),
             outbox: Vec::new(),
             counters: ChannelCounters::default(),
         }
@@ -212,6 +223,12 @@ impl Channels {
     #[must_use]
     pub fn node_id(&self) -> NodeId {
         self.node
+    }
+
+    /// What may travel in the clear.
+    #[must_use]
+    pub const fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// What was counted since the start.
@@ -247,6 +264,12 @@ impl Channels {
         self.table.newest(address).map(|(_, channel)| channel.node)
     }
 
+    /// How long the handshake with who is at `address` took, if this side began it and said its message once.
+    #[must_use]
+    pub fn handshake_rtt(&self, address: SocketAddr) -> Option<Duration> {
+        self.table.newest(address).and_then(|(_, channel)| channel.rtt)
+    }
+
     /// The static key of who is at `address`, as far as a channel proves it.
     #[must_use]
     pub fn peer_key(&self, address: SocketAddr) -> Option<PublicKey> {
@@ -258,12 +281,13 @@ impl Channels {
     pub fn is_sealed(&self, address: SocketAddr) -> bool {
         match self.policy.with(address) {
             Encryption::Always => true,
-            Encryption::Prefer => !self.without.contains_key(&address),
+            Encryption::Prefer => self.table.newest(address).is_some() || !self.without.contains(&address),
             Encryption::Never => false,
         }
     }
 
-    /// Whether a datagram in the clear from `address` is taken. Counts it if it is not.
+    /// Whether a datagram in the clear from `address` is taken; then it is answered in the clear, too. Counts it if it
+    /// is not.
     pub fn takes_in_the_clear(&mut self, address: SocketAddr) -> bool {
         let takes = match self.policy.with(address) {
             Encryption::Always => false,
@@ -271,6 +295,9 @@ impl Channels {
             Encryption::Prefer => self.table.newest(address).is_none(),
             Encryption::Never => true,
         };
+        if takes && self.policy.with(address) == Encryption::Prefer && !self.attempts.contains_key(&address) {
+            self.note_without(address);
+        }
         self.counters.in_the_clear += u64::from(!takes);
         takes
     }
@@ -367,11 +394,19 @@ impl Channels {
         let conversation = conversation_of(datagram);
         if let Some(channel) = self.table.for_conversation(to, conversation) {
             channel.sealer.seal(datagram, out);
+            let since = *channel.unanswered_since.get_or_insert(now);
+            if now.since(since) >= MAX_SILENCE {
+                // Whoever is there may have lost the channel and its key: another one is opened, and this one serves on.
+                let attempt = self.attempt(to, now);
+                if attempt.said_at.is_none_or(|at| now.since(at) >= ATTEMPT_PAUSE) {
+                    self.pursue(to, now);
+                }
+            }
             return true;
         }
         let attempt = self.attempt(to, now);
-        attempt.keep(datagram);
-        if attempt.is_due(now) {
+        let waited = attempt.keep(datagram);
+        if attempt.is_due(waited, now) {
             self.pursue(to, now);
         }
         false
@@ -422,10 +457,15 @@ impl Channels {
         if let Some(attempt) = self.attempts.remove(&to) {
             self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
         }
+        self.note_without(to);
+    }
+
+    /// Remembers that who is at `address` speaks in the clear.
+    fn note_without(&mut self, address: SocketAddr) {
         if self.without.len() >= MAX_REMEMBERED {
             self.without.pop_first();
         }
-        self.without.insert(to, ());
+        self.without.insert(address);
     }
 
     /// Begins the handshake with `to`, whose key is known.
@@ -490,7 +530,7 @@ impl Channels {
             Kind::Cookie => self.on_cookie(from, conversation, datagram, now),
             Kind::Initiate => self.on_initiate(from, conversation, datagram, now),
             Kind::Accept => self.on_accept(from, conversation, datagram, now),
-            Kind::Unknown => self.on_unknown(from, conversation, datagram, now),
+            Kind::Unknown => self.on_unknown(from, conversation, datagram),
             _ => None,
         };
         received.unwrap_or_else(|| {
@@ -514,7 +554,11 @@ impl Channels {
         let numbers = self.table.numbers_of(conversation);
         let Some(channel) = self.table.get_mut(numbers, from) else {
             self.counters.refused += 1;
-            self.say_unknown(from, conversation);
+            // What overtakes the ACCEPT of its channel is lost, and the channel is not.
+            let is_awaited = self.attempts.get(&from).is_some_and(|attempt| attempt.numbers == numbers);
+            if !is_awaited {
+                self.say_unknown(from, conversation);
+            }
             return Received::Nothing;
         };
         match channel.opener.open(datagram) {
@@ -529,6 +573,7 @@ impl Channels {
             }
         }
         channel.unconfirmed = None;
+        channel.unanswered_since = None;
         let peer = channel.node;
         self.table.touch(numbers, now);
         match frame::unwrap(datagram) {
@@ -552,28 +597,15 @@ impl Channels {
         from: SocketAddr,
         conversation: Conversation,
         datagram: &[u8],
-        now: Timestamp,
     ) -> Option<Received> {
         let token: &ResetToken = datagram.get(HEADER_LENGTH..)?.try_into().ok()?;
         let (number, channel) = self.table.of_remote(from, conversation)?;
-        if is_equal(&channel.token, token) {
-            self.table.remove(number);
-            self.remembered.remove(&from);
-            return Some(Received::Nothing);
-        }
-        // This side may be at another host than before, to which the other side gives another token. Anybody can say so,
-        // so the channel stays until there is another, and one that is alive is not doubted.
-        if !channel.is_silent(now) {
+        if !is_equal(&channel.token, token) {
             return None;
         }
-        let attempt = self.attempt(from, now);
-        if attempt.is_due(now) && attempt.waiting.is_empty() {
-            // However often nobody answers, this is no reason to do without a channel.
-            attempt.tries = 0;
-            self.pursue(from, now);
-            return Some(Received::Nothing);
-        }
-        None
+        self.table.remove(number);
+        self.remembered.remove(&from);
+        Some(Received::Nothing)
     }
 
     fn on_knock(
@@ -645,9 +677,15 @@ impl Channels {
         {
             return None;
         }
+        let took = attempt.said_at.map_or(Duration::ZERO, |at| now.since(at));
         self.remember(from, cookie, key);
         self.initiate(from, now);
-        Some(Received::Nothing)
+        if took >= LONG_RTT
+            && let Some((_, message)) = self.outbox.last().cloned()
+        {
+            self.outbox.push((from, message));
+        }
+        Some(Received::Answered)
     }
 
     fn on_initiate(
@@ -725,8 +763,10 @@ impl Channels {
             }
         };
         let suite = agreed.remote.suite;
-        self.without.remove(&from);
         self.open(from, attempt.numbers, agreed, suite, None, now);
+        if let Some(channel) = self.table.get_mut(attempt.numbers, from) {
+            channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
+        }
         // What came with a handshake that was said once has been heard; of one that was repeated, the answers may be lost.
         if attempt.tries == 1 {
             attempt.waiting.drain(..taken);
@@ -752,6 +792,7 @@ impl Channels {
         let halves = (Sealer::new(suite, outgoing, remote.numbers), Opener::new(suite, incoming));
         let channel = Channel::new(address, peer, suite, halves, remote.token, unconfirmed, now);
         self.counters.opened += 1;
+        self.without.remove(&address);
         self.table.insert(numbers, channel);
     }
 }

@@ -74,7 +74,7 @@ impl Sealer {
     }
 
     /// Appends `datagram`, sealed, to `out`.
-    pub(crate) fn seal(&mut self, datagram: &[u8], out: &mut Vec<u8>) {
+    pub fn seal(&mut self, datagram: &[u8], out: &mut Vec<u8>) {
         let number = self.next_number();
         let start = out.len();
         let text_at = start + frame::write_plain(self.remote, number, datagram, out);

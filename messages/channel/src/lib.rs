@@ -11,8 +11,12 @@ mod handshake_times;
 mod identity;
 mod policy;
 mod replay;
+#[cfg(feature = "secret-files")]
+pub mod secret_file;
 mod swarm;
 mod table;
+mod text;
+mod ticket;
 
 pub use aead::Suite;
 pub use channels::{ChannelCounters, ChannelSettings, Channels, PeerChannel, Received, Role};
@@ -21,3 +25,5 @@ pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
 pub use identity::{PublicKey, StaticKey};
 pub use policy::{Encryption, Policy};
 pub use swarm::SwarmSecret;
+pub use text::ParseKeyError;
+pub use ticket::{Ticket, TicketError, TicketTracker, TicketTrackerError};

@@ -21,8 +21,6 @@ const MAX_AT_ADDRESS: usize = 4;
 const MAX_READY: usize = 4096;
 /// The keys of a channel that is not used for so long are not kept ready.
 const READY_FOR: Duration = Duration::from_secs(10);
-/// Who is heard at least this often does not have its channel doubted.
-const SILENCE: Duration = Duration::from_secs(2);
 /// How often channels are looked through for such ones.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
@@ -38,7 +36,10 @@ pub(crate) struct Channel {
     pub(crate) token: ResetToken,
     /// Of a channel that the other side has begun and not used yet: its handshake, and the answer to say again.
     pub(crate) unconfirmed: Option<Box<Unconfirmed>>,
-    /// When the other side was heard last.
+    /// How long the handshake took, if this side began it.
+    pub(crate) rtt: Option<Duration>,
+    /// Since when something was said over the channel and nothing was heard.
+    pub(crate) unanswered_since: Option<Timestamp>,
     used_at: Timestamp,
     /// When either side used it last.
     active_at: Timestamp,
@@ -65,7 +66,6 @@ impl Channel {
     ) -> Channel {
         let (sealer, opener) = halves;
         let node = peer.node_id();
-        let (used_at, active_at, is_ready) = (now, now, false);
         Channel {
             address,
             peer,
@@ -75,15 +75,12 @@ impl Channel {
             opener,
             token,
             unconfirmed,
-            used_at,
-            active_at,
-            is_ready,
+            rtt: None,
+            unanswered_since: None,
+            used_at: now,
+            active_at: now,
+            is_ready: false,
         }
-    }
-
-    /// Whether nothing was heard over it for a while.
-    pub(crate) fn is_silent(&self, now: Timestamp) -> bool {
-        now.since(self.used_at) >= SILENCE
     }
 
     fn sleep(&mut self) {

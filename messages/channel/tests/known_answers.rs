@@ -89,7 +89,7 @@ impl Exchange {
         match self.sides[side].handle(address(1 - side), &mut bytes, self.now) {
             Received::Opened { range, .. } => bytes[range].to_vec(),
             Received::Greeted { early, .. } => early.concat(),
-            Received::Nothing => Vec::new(),
+            Received::Answered | Received::Nothing => Vec::new(),
         }
     }
 

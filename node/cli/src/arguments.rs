@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
-use config::{ByteSize, Interval, Limit, ListenAddr, NodeLabel, Period, TrackerAddress, UploadPolicy};
+use config::{ByteSize, Encryption, Interval, Limit, ListenAddr, NodeLabel, Period, UploadPolicy};
 use messages::{ContentId, Digits, DigitsError, Name};
-use tracker::program::{log_files, log_size};
+use riffle::NamedTracker;
+use tracker::program::{KeyFlags, log_files, log_size};
 
 use crate::goal::Goal;
 use crate::setting_values::{upload_period, upload_slots};
@@ -18,6 +19,7 @@ Examples:
   riffle send film.mkv                   share a file; prints the line to type on the other side
   riffle download film.mkv               fetch it from all who share it
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
+  riffle download riffle1ae7hydl5...     ... what a ticket says, which `send` prints, from the tracker that it names
   riffle info film.mkv --json            its description, for `riffle download film.riffle.json` and other programs
   riffle list                            what the tracker knows: who has it, who is on the way to it
   riffle list photos                     what is in the folder photos, before it is fetched
@@ -60,9 +62,15 @@ pub(crate) struct Common {
     /// What this node is called in logs and on screens [default: the first free number]
     #[arg(long, global = true, env = "RIFFLE_ID", hide_env_values = true, value_name = "LABEL")]
     pub(crate) id: Option<NodeLabel>,
-    /// Where the tracker is [default: 127.0.0.1:12345]
-    #[arg(long, global = true, env = "RIFFLE_TRACKER", hide_env_values = true, value_name = "HOST:PORT")]
-    pub(crate) tracker: Option<TrackerAddress>,
+    /// Where the tracker is, and its public key where that is known [default: 127.0.0.1:12345]
+    #[arg(
+        long,
+        global = true,
+        env = "RIFFLE_TRACKER",
+        hide_env_values = true,
+        value_name = "[KEY@]HOST:PORT"
+    )]
+    pub(crate) tracker: Option<NamedTracker>,
     /// Where downloads are saved and relative names start [default: the current folder]
     #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
@@ -75,6 +83,9 @@ pub(crate) struct Common {
     /// The most to receive in a second, e.g. 10MiB (10M is the same), 10MB, 80Mbit, or none
     #[arg(long, global = true, env = "RIFFLE_DOWNLOAD_LIMIT", hide_env_values = true, value_name = "RATE")]
     pub(crate) download_limit: Option<Limit>,
+    /// Whether what is said is sealed.
+    #[command(flatten)]
+    pub(crate) encryption: EncryptionOptions,
     /// Says nothing but results and errors, neither progress nor notes (a prompt at a terminal says them still)
     #[arg(short, long, global = true, env = "RIFFLE_QUIET", hide_env_values = true)]
     #[arg(value_parser = FalseyValueParser::new())]
@@ -116,6 +127,25 @@ pub(crate) struct UploadOptions {
     #[arg(hide_short_help = true)]
     #[arg(value_parser = upload_period)]
     pub(crate) upload_period: Option<Period>,
+}
+
+/// The common options about sealing.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct EncryptionOptions {
+    /// Whether what is said to other hosts is sealed: always, prefer (in the clear with who cannot), never [default: always]
+    #[arg(long, global = true, env = "RIFFLE_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
+    #[arg(hide_short_help = true)]
+    pub(crate) encryption: Option<Encryption>,
+    /// The same for what stays in this host [default: never]
+    #[arg(
+        long,
+        global = true,
+        env = "RIFFLE_LOOPBACK_ENCRYPTION",
+        hide_env_values = true,
+        value_name = "WHEN"
+    )]
+    #[arg(hide_short_help = true)]
+    pub(crate) loopback_encryption: Option<Encryption>,
 }
 
 /// The common options about logs.
@@ -193,7 +223,7 @@ pub(crate) enum Verb {
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
-    Tracker,
+    Tracker(KeyFlags),
 }
 
 /// What `send` is told.
@@ -240,11 +270,15 @@ impl Send {
 /// What `download` is told.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Download {
-    /// Names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of
+    /// Tickets (the line that `send` prints has one), names, ids (64 hexadecimal digits, or the first 8 and more), or NAME@ID where ID is the beginning of one; of
     /// several contents of one name, the one that clearly most hosts call so. A file that is there and whose name ends
-    /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`
-    #[arg(required = true, value_name = "NAME|ID")]
+    /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`; so
+    /// does a ticket
+    #[arg(required_unless_present = "ticket_file", value_name = "TICKET|NAME|ID")]
     pub(crate) wanted: Vec<String>,
+    /// Fetch what the tickets in this file say; `-`: those that come from the standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ticket_file: Option<PathBuf>,
     /// Save it as this file, or in this folder (several names: a folder). `-`: write it to the standard output, in order,
     /// as it arrives and is verified; it is spooled to the disk of the state folder. `/dev/null`: keep nothing of it
     #[arg(short, long, value_name = "PATH")]
@@ -369,8 +403,9 @@ fn id(text: &str) -> Result<WantedId, DigitsError> {
 pub(crate) struct Info {
     /// A file or a folder, whose description is made; a description (a file whose name ends with .riffle.json), which
     /// is checked and shown; an ID that a node of this host has shared or fetched; or a NAME or ID that the tracker is
-    /// asked for, which does not know the values of the pieces (what is in a folder its owners are asked)
-    #[arg(value_name = "FILE|DIR|NAME|ID")]
+    /// asked for, which does not know the values of the pieces (what is in a folder its owners are asked). Of a TICKET it
+    /// is shown what the ticket says, and nobody is asked
+    #[arg(value_name = "FILE|DIR|TICKET|NAME|ID")]
     pub(crate) what: String,
     /// Write the description as JSON, as `download` takes it; its form stands in messages/README.md
     #[arg(long)]
@@ -402,8 +437,11 @@ pub(crate) struct Demo {
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
 const USED: [(&str, &[&str]); 7] = [
-    ("list", &["tracker", "listen", "quiet", "config"]),
-    ("info", &["tracker", "listen", "dir", "quiet", "config", "state_dir"]),
+    ("list", &["tracker", "listen", "encryption", "loopback_encryption", "quiet", "config"]),
+    (
+        "info",
+        &["tracker", "listen", "encryption", "loopback_encryption", "dir", "quiet", "config", "state_dir"],
+    ),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
     ("hash", &[]),
@@ -609,7 +647,7 @@ mod tests {
         let refusal = |line: &str| one_line(&parse(line).expect_err("refused").to_string());
         assert!(refusal("riffle --listen nowhere").contains("`nowhere` is not an address to listen at"));
         assert!(refusal("riffle --lisden 1").contains("'--listen'"));
-        assert!(refusal("riffle download").contains("<NAME|ID>"));
+        assert!(refusal("riffle download").contains("<TICKET|NAME|ID>"));
         assert!(refusal("riffle sendd x").contains("'send'"), "{}", refusal("riffle sendd x"));
         assert_eq!(
             refusal("riffle --upload-slots 1"),

@@ -3,15 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use riffle::metainfo::{FileDescription, MAX_METAINFO, Metainfo, SUFFIX};
-use riffle::{
-    Collection, Destination, DownloadId, Entry, EntryKind, Event, InquiryEnd, Question, Summary,
-    TrackerAddress, TrackerChoice, TrackerQuery, Wanted,
-};
+use riffle::{Collection, DownloadId, Entry, EntryKind, Event, Summary, Wanted};
 use sha1::{Digest as _, Sha1};
 
 use crate::exit::{ExitCode, Stop};
@@ -69,14 +65,6 @@ impl Description {
         Wanted::Content(self.metainfo.id())
     }
 
-    /// Where the content is saved that a person sends to `destination`: in a folder under the description's name.
-    pub(crate) fn destination(&self, destination: Destination) -> Destination {
-        match (destination, self.metainfo.name()) {
-            (Destination::Folder(folder), Some(name)) => Destination::File(folder.join(name.as_str())),
-            (destination, _) => destination,
-        }
-    }
-
     /// What the description says otherwise than the content at `path`, which is verified by its id.
     fn objection(&self, path: &Path, summary: &Summary) -> Option<String> {
         let whose = self.path.display();
@@ -131,28 +119,4 @@ impl Descriptions {
     pub(crate) fn is_contradicted(&self) -> bool {
         self.is_contradicted
     }
-}
-
-/// Which tracker to ask for what these descriptions say: the first that knows one of the contents; if none does, the
-/// first that answers; if none answers, the first. `None`: they name none.
-pub(crate) async fn tracker_of(descriptions: &[&Description], listen: IpAddr) -> Option<TrackerAddress> {
-    let all = descriptions.iter().flat_map(|description| {
-        description.metainfo.trackers().iter().map(|tracker| (tracker, description.wanted()))
-    });
-    let all: Vec<_> = all.collect();
-    let mut answering = None;
-    if all.iter().any(|(tracker, _)| *tracker != all[0].0) {
-        for (tracker, wanted) in &all {
-            let choice = TrackerChoice::Named((*tracker).clone());
-            let Ok(mut query) = TrackerQuery::new(&choice, listen) else { continue };
-            let Ok((found, end)) = query.ask_once(Question::Meant(wanted.clone())).await else { continue };
-            if !found.is_empty() {
-                return Some((*tracker).clone());
-            }
-            if matches!(end, InquiryEnd::Answered { .. }) {
-                answering = answering.or(Some(*tracker));
-            }
-        }
-    }
-    answering.or(all.first().map(|(tracker, _)| *tracker)).cloned()
 }

@@ -41,9 +41,11 @@ mod settings;
 mod sharing;
 mod shell_words;
 mod signals;
+mod source;
 mod spool;
 mod target;
 mod terminal;
+mod tickets;
 mod tracker_words;
 mod tree;
 mod units;
@@ -86,8 +88,8 @@ fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Arguments { common, prompt, verb } = arguments;
-    if let Some(Verb::Tracker) = verb {
-        return commands::tracker::run(&common);
+    if let Some(Verb::Tracker(key)) = verb {
+        return commands::tracker::run(&common, key);
     }
     if let Some(Verb::Hash(hash)) = verb {
         return Ok(commands::hash::run(&hash));
@@ -106,7 +108,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
             Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
             Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,
-            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Tracker) => Ok(ExitCode::Done),
+            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Tracker(_)) => Ok(ExitCode::Done),
         }
     })
 }

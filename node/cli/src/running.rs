@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use config::NodeSettings;
 use logs::LogGuard;
 use messages::tracker_to_node::RefusalCode;
 use riffle::state::StateFolder;
@@ -23,6 +22,7 @@ use crate::logging::LogPlan;
 use crate::peers;
 use crate::report;
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::signals::Leaving;
 use crate::tracker_words::{self, TrackerWords as _};
 use crate::units::duration;
@@ -80,19 +80,18 @@ impl Running {
     /// # Errors
     /// When a label or a port is in use, or a folder or the name of a tracker cannot be used; each with its exit code.
     pub(crate) fn start(
-        settings: &NodeSettings,
+        settings: &Settings,
         (embedding, keeping): (Embedding, Keeping),
         screen: &Screen,
     ) -> Result<Running> {
         let (state, log) = open_state_and_log(settings, keeping, screen)?;
-        let choice = match (&settings.tracker, embedding) {
-            (Some(named), _) => TrackerChoice::Named(named.clone()),
-            (None, Embedding::Allowed) => TrackerChoice::DefaultOrEmbedded,
-            (None, Embedding::Never) => TrackerChoice::Default,
+        let choice = match (settings.tracker_choice(), embedding) {
+            (TrackerChoice::Default, Embedding::Allowed) => TrackerChoice::DefaultOrEmbedded,
+            (choice, _) => choice,
         };
         let tracker_log = LogPlan::new(settings, "tracker.log").ok();
         let mut builder =
-            Node::builder().settings(settings.clone()).tracker_choice(choice).tracker_log(move || {
+            Node::builder().settings((**settings).clone()).tracker_choice(choice).tracker_log(move || {
                 tracker_log.clone().map_or_else(|| Ok(TrackerLog::none()), LogPlan::of_tracker)
             });
         if let Some(state) = state {
@@ -318,9 +317,8 @@ fn refused_tracker(error: &TrackerError) -> Stop {
 ///
 /// # Errors
 /// When the tracker cannot be reached from this host, or the system gives no socket or no random bytes.
-pub(crate) fn tracker_query(settings: &NodeSettings) -> Result<TrackerQuery> {
-    let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
-    TrackerQuery::new(&choice, settings.listen.0.ip()).map_err(|error| match error {
+pub(crate) fn tracker_query(settings: &Settings) -> Result<TrackerQuery> {
+    TrackerQuery::new(&settings.tracker_choice(), settings).map_err(|error| match error {
         QueryError::Tracker(error) => refused_tracker(&error).into(),
         error => error.into(),
     })

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,24 +10,57 @@ use anyhow::Result;
 use config::NodeSettings;
 use etcetera::BaseStrategy as _;
 
-use crate::arguments::{Common, LogOptions, UploadOptions};
+use riffle::{NamedTracker, TrackerChoice};
+
+use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
+
+/// The settings of a node of this program.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Settings {
+    /// What a settings file has; its tracker is in [`Settings::tracker`].
+    pub(crate) node: NodeSettings,
+    /// The tracker that was named, with its key if that was said; `None`: nobody named one.
+    pub(crate) tracker: Option<NamedTracker>,
+}
+
+impl Deref for Settings {
+    type Target = NodeSettings;
+
+    fn deref(&self) -> &NodeSettings {
+        &self.node
+    }
+}
+
+impl DerefMut for Settings {
+    fn deref_mut(&mut self) -> &mut NodeSettings {
+        &mut self.node
+    }
+}
+
+impl Settings {
+    /// Which tracker to talk to, for whoever never becomes one.
+    pub(crate) fn tracker_choice(&self) -> TrackerChoice {
+        self.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named)
+    }
+}
 
 /// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
 ///
 /// # Errors
 /// [`ExitCode::Usage`] when a settings file cannot be read or is wrong, with one line that names the file.
-pub(crate) fn load(common: &Common) -> Result<NodeSettings> {
-    let mut settings = match &common.config {
+pub(crate) fn load(common: &Common) -> Result<Settings> {
+    let node = match &common.config {
         Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
         None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
     };
+    let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
     overlay(&mut settings, common.clone());
     Ok(settings)
 }
 
 /// Overrides the settings of the file with those of the command line.
-fn overlay(settings: &mut NodeSettings, common: Common) {
+fn overlay(settings: &mut Settings, common: Common) {
     let Common {
         id,
         tracker,
@@ -34,6 +68,7 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
         listen,
         upload: UploadOptions { upload_limit, upload_policy, upload_slots, upload_period },
         download_limit,
+        encryption: EncryptionOptions { encryption, loopback_encryption },
         quiet,
         progress,
         log: LogOptions { log_dir, log_level, log_size, log_files },
@@ -44,6 +79,9 @@ fn overlay(settings: &mut NodeSettings, common: Common) {
     settings.tracker = tracker.or(settings.tracker.take());
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
+    let network = &mut settings.network;
+    network.encryption = encryption.unwrap_or(network.encryption);
+    network.loopback_encryption = loopback_encryption.unwrap_or(network.loopback_encryption);
     settings.upload.limit = upload_limit.unwrap_or(settings.upload.limit);
     settings.upload.policy = upload_policy.unwrap_or(settings.upload.policy);
     settings.upload.slots = upload_slots.unwrap_or(settings.upload.slots);
@@ -141,9 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_a_tracker_belongs_to_the_one_that_was_named_with_it() {
+        let (_folder, mut common) = with_file("tracker = \"file:1\"\n");
+        let tracker = |common: &Common| load(common).expect("right").tracker.map(|named| named.to_string());
+        assert_eq!(tracker(&common).as_deref(), Some("file:1"));
+        let named = format!("{}@flag:2", riffle::PublicKey::from_bytes([7; 32]));
+        common.tracker = Some(named.parse().expect("a name"));
+        assert_eq!(tracker(&common), Some(named));
+    }
+
+    #[test]
     fn how_places_are_given_out_is_overridden_one_by_one() {
         let (_folder, mut common) = with_file("[upload]\npolicy = \"fair\"\nslots = 6\nperiod = \"10s\"\n");
-        let upload = |common: &Common| load(common).expect("right").upload;
+        let upload = |common: &Common| load(common).expect("right").upload.clone();
         let file = UploadSettings {
             policy: config::UploadPolicy::Fair,
             slots: 6,

@@ -89,7 +89,7 @@ mod tests {
     fn words(named: Option<&str>, address: Option<&str>) -> TrackerStatus {
         let address = address.map(|address| address.parse().expect("an address"));
         let named = named.map(str::to_owned);
-        TrackerStatus { named, address, trouble: None, is_embedded: false, is_open: false }
+        TrackerStatus { named, address, trouble: None, is_embedded: false, is_open: false, key: None }
     }
 
     #[test]

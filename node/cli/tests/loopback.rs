@@ -377,6 +377,8 @@ fn the_printed_line_works_as_it_stands_on_another_host() {
     "#;
     let (code, said) = in_a_namespace(&place, script);
     assert_eq!(code, 0, "{said:#?}");
-    assert!(said.iter().any(|line| line.contains("--tracker 10.83.0.1:12345 ")), "{said:#?}");
+    let (ticket, asked) = ("riffle download riffle1", "asking the ticket's tracker 10.83.0.1:12345");
+    assert!(said.iter().any(|line| line.starts_with(ticket)), "{said:#?}");
+    assert!(said.iter().any(|line| line == asked), "{said:#?}");
     assert_eq!(fs::read(place.path().join("saved/two words.bin")).expect("saved"), noise(3 * MIB));
 }

@@ -179,7 +179,7 @@ fn state_and_logs_are_below_one_folder_and_nobody_else_s() {
     let mut seen = Vec::new();
     walk(&place.path().join("one"), &mut seen);
     let is_there = |name: &str| seen.iter().any(|(path, _)| path.ends_with(name));
-    assert!(is_there("logs/node-owner.log") && is_there("node-owner/id"), "{seen:?}");
+    assert!(is_there("logs/node-owner.log") && is_there("node-owner/key"), "{seen:?}");
     let is_private = |(_, mode): &&(PathBuf, u32)| mode & 0o077 != 0;
     assert_eq!(seen.iter().find(is_private), None);
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use channel::PublicKey;
 use messages::{ContentId, Cursor, Digits, Name, Prefix};
 
 use crate::ids::{DownloadId, SearchId, ShareId};
@@ -70,6 +71,8 @@ pub enum Command {
     UseTracker {
         /// The address of the tracker.
         tracker: SocketAddr,
+        /// Its static public key, where that is known.
+        key: Option<PublicKey>,
     },
     /// Leave the tracker with EXIT and all sessions with BYE. [`crate::Event::Left`] follows within a second.
     Leave,

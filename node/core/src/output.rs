@@ -54,14 +54,14 @@ impl Output {
     pub(crate) fn send(&mut self, to: SocketAddr, encode: impl FnOnce(&mut Vec<u8>)) {
         let start = self.bytes.len();
         encode(&mut self.bytes);
-        self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros: 0 });
+        self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros: 0, is_probe: false });
     }
 
     /// Appends the answer to a probe, which is as long as the probe asks for. Its zeros are not stored.
     pub(crate) fn send_probed(&mut self, to: SocketAddr, conversation: Conversation, probed: &Probed) {
         let start = self.bytes.len();
         let zeros = messages::encode_unpadded(conversation, probed, &mut self.bytes);
-        self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros });
+        self.datagrams.push(Outgoing { to, range: start..self.bytes.len(), zeros, is_probe: true });
     }
 
     /// All bytes of `outgoing`, including its zeros.
@@ -80,9 +80,11 @@ pub struct Outgoing {
     pub to: SocketAddr,
     /// The part of [`Output::bytes`] that the datagram consists of.
     pub range: Range<usize>,
-    /// The number of zeros that follow. A datagram with zeros shows whether the path carries its length, and is dropped
-    /// rather than kept waiting for the socket.
+    /// The number of zeros that follow.
     pub zeros: usize,
+    /// Whether the datagram shows that the path carries its length. It is dropped rather than kept waiting for the
+    /// socket.
+    pub is_probe: bool,
 }
 
 /// Where the bytes of a burst come from.

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use config::{NodeLabel, NodeSettings, TrackerAddress};
+use channel::StaticKey;
+use config::{NodeLabel, NodeSettings};
 use riffle_core::Command;
 
 use crate::driver::{self, DriverSettings, HashCache};
@@ -14,10 +15,10 @@ use crate::hub::Hub;
 use crate::inner::Inner;
 use crate::node::Node;
 use crate::start_error::StartError;
-use crate::state::{StateFolder, random_node};
-use crate::tracker::{System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
+use crate::state::StateFolder;
 #[cfg(feature = "embedded-tracker")]
-use crate::tracker::{TrackerLog, TrackerLogFactory};
+use crate::tracker::{Embedding, TrackerLog, TrackerLogFactory};
+use crate::tracker::{NamedTracker, System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
 
 /// Ends the streams of the node's events when the node's thread ends, however the thread ends.
 struct ClosedAtTheEnd(Arc<Hub>);
@@ -81,10 +82,10 @@ impl Builder {
         Builder { settings, ..self }
     }
 
-    /// Talks to the tracker at `HOST:PORT`. A name is followed where it leads.
+    /// Talks to the tracker at `HOST:PORT`, or `KEY@HOST:PORT` with its public key. A name is followed where it leads.
     pub fn tracker(self, tracker: impl AsRef<str>) -> Builder {
         let text = tracker.as_ref();
-        let parsed = text.parse::<TrackerAddress>().map(TrackerChoice::Named);
+        let parsed = text.parse::<NamedTracker>().map(TrackerChoice::Named);
         let parsed = parsed
             .map_err(|error| StartError::TrackerAddress { text: text.to_owned(), reason: error.to_string() });
         Builder { tracker: Some(parsed), ..self }
@@ -165,14 +166,15 @@ impl Builder {
             }
             State::Taken(state) => Some(state),
         };
-        let id =
-            state.as_ref().map_or_else(random_node, |state| Ok(state.node())).map_err(StartError::Threads)?;
+        // Without a state folder the key is of this life alone.
+        let key = state.as_ref().map_or_else(StaticKey::random, |state| Ok(state.key().clone()));
+        let key = key.map_err(StartError::Threads)?;
         let link = TrackerLink::find(
             &choice,
             listen.ip(),
             Arc::new(System),
             #[cfg(feature = "embedded-tracker")]
-            self.tracker_log,
+            Embedding { log: self.tracker_log, key_file: state.as_ref().map(StateFolder::tracker_key) },
         )?;
         let address = link.status().address;
         match address {
@@ -199,7 +201,8 @@ impl Builder {
                 listen,
                 port: state.as_ref().and_then(StateFolder::port),
                 tracker: address,
-                node: id,
+                tracker_key: link.status().key,
+                key: key.clone(),
                 hash_cache,
                 lock_folder: state.as_ref().map(StateFolder::locks),
                 journal_key: state.as_ref().map(StateFolder::journal_key),
@@ -208,7 +211,7 @@ impl Builder {
             Box::new(events),
         )?;
         let command = driver.commander();
-        let moved = move |tracker| command(Command::UseTracker { tracker });
+        let moved = move |tracker, key| command(Command::UseTracker { tracker, key });
         let tracker = TrackerWatch::start(link, listen.ip(), (signs, heard), moved, log);
         let tracker = tracker.map_err(StartError::Threads)?;
         if let Some(state) = &state {
@@ -216,6 +219,6 @@ impl Builder {
         }
         let hint = driver.receive_buffer_hint();
         let notes = damage.flatten().into_iter().chain(hint).collect();
-        Ok(Node::new(Inner { driver, hub, first_events, id, state, notes, tracker }))
+        Ok(Node::new(Inner { driver, hub, first_events, key, state, notes, tracker }))
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use messages::NodeId;
+use channel::StaticKey;
 
 use crate::driver::NodeHandle;
 use crate::events::Events;
@@ -17,7 +17,8 @@ pub(crate) struct Inner {
     pub(crate) hub: Arc<Hub>,
     /// For whoever follows first: everything since the start.
     pub(crate) first_events: Mutex<Option<Events>>,
-    pub(crate) id: NodeId,
+    /// Who the node is: its id follows from the key.
+    pub(crate) key: StaticKey,
     pub(crate) state: Option<StateFolder>,
     pub(crate) notes: Vec<String>,
     // Dropped last: an embedded tracker ends after the node that leaves it.
@@ -27,7 +28,7 @@ pub(crate) struct Inner {
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node")
-            .field("id", &self.id)
+            .field("id", &self.key.node_id())
             .field("address", &self.driver.local_addr())
             .finish_non_exhaustive()
     }

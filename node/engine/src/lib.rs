@@ -31,6 +31,7 @@ pub mod state;
 mod tracker;
 
 pub use builder::Builder;
+pub use channel::{PublicKey, Ticket, TicketError, TicketTracker};
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
 pub use content_index::{ContentIndex, IndexRequest, PatternError, select};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
@@ -58,4 +59,7 @@ pub use share_state::ShareError;
 pub use start_error::StartError;
 #[cfg(feature = "embedded-tracker")]
 pub use tracker::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
-pub use tracker::{QueryError, TrackerChoice, TrackerError, TrackerForOthers, TrackerQuery, TrackerStatus};
+pub use tracker::{
+    NamedTracker, NamedTrackerError, QueryError, TrackerChoice, TrackerError, TrackerForOthers, TrackerQuery,
+    TrackerStatus,
+};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use channel::PublicKey;
 use messages::tracker_to_node::Listed;
 use messages::{Cursor, NodeId, Prefix};
 use riffle_core::{Command, Event, SearchId, Status, Wanted};
@@ -63,13 +64,20 @@ impl Node {
     /// Who the node is, in all its lives.
     #[must_use]
     pub fn id(&self) -> NodeId {
-        self.inner.id
+        self.inner.key.node_id()
     }
 
     /// Where the node's socket is bound.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.driver.local_addr()
+    }
+
+    /// The static public key of the node's tracker; `None`: nobody has said it. It is what a
+    /// [`Ticket`](crate::Ticket) says of the tracker.
+    #[must_use]
+    pub fn tracker_key(&self) -> Option<PublicKey> {
+        self.inner.tracker.status().borrow().key
     }
 
     /// The folder in which the node keeps its identity; `None`: nowhere.

@@ -28,7 +28,7 @@ impl Play<'_> {
                 let download = self.script.coin().then_some(u64::from(self.script.half()) * 100);
                 self.stage.command(Command::Limit { upload: None, download });
             }
-            _ => self.stage.command(Command::UseTracker { tracker: tracker_address() }),
+            _ => self.stage.command(Command::UseTracker { tracker: tracker_address(), key: None }),
         }
     }
 

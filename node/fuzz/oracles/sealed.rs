@@ -89,7 +89,7 @@ fn deliver(to: &mut Channels, sealed: &[u8], datagram: &[u8], script: &mut Scrip
     match to.handle(address(0), &mut bytes, later) {
         Received::Opened { range, .. } => assert_eq!(&bytes[range], datagram, "as it was said"),
         Received::Nothing => assert!(Kind::is_channel(datagram), "it was said"),
-        Received::Greeted { .. } => panic!("nobody greets"),
+        Received::Greeted { .. } | Received::Answered => panic!("nobody greets"),
     }
     assert_eq!(to.handle(address(0), &mut sealed.to_vec(), later), Received::Nothing, "once");
 }

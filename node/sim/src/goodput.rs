@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use channel::Policy;
 use config::NodeSettings;
 use messages::Timestamp;
 use riffle_core::{
@@ -92,9 +93,15 @@ impl Link {
 /// A world with owners of one content of `length` bytes behind `links`, who have announced it; the tracker is as far
 /// away as the farthest of them.
 pub fn owners(links: &[Link], length: u64, seed: u64) -> (World, Vec<HostId>) {
+    owners_with(links, length, seed, None)
+}
+
+/// As [`owners`], where hosts and tracker talk as `policy` asks for.
+pub fn owners_with(links: &[Link], length: u64, seed: u64, policy: Option<Policy>) -> (World, Vec<HostId>) {
     let slowest = links.iter().max_by_key(|link| link.rtt).expect("an owner");
     let tracker = LinkSpec { up: 0, down: 0, delay: slowest.rtt / 2, loss: slowest.loss, ..slowest.spec() };
     let mut world = World::new(seed, tracker);
+    policy.into_iter().for_each(|policy| world.seal(policy));
     let content = world.library.add(NAME, length);
     let mut hosts = Vec::new();
     for link in links {

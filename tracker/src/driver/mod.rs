@@ -13,7 +13,9 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
+use channel::{ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmSecret};
 use config::TrackerSettings;
+use messages::{BootEpoch, Kind};
 use rand::TryRng;
 use rand::rngs::SysRng;
 
@@ -44,6 +46,16 @@ pub enum DriverError {
     Runtime(io::Error),
 }
 
+/// What the settings say of encryption.
+fn policy(settings: &TrackerSettings) -> Policy {
+    let of = |encryption| match encryption {
+        config::Encryption::Always => Encryption::Always,
+        config::Encryption::Prefer => Encryption::Prefer,
+        config::Encryption::Never => Encryption::Never,
+    };
+    Policy { elsewhere: of(settings.encryption), loopback: of(settings.loopback_encryption) }
+}
+
 /// Serves at `socket` until `shutdown` is ready, on a runtime of its own: blocks the calling thread.
 ///
 /// # Errors
@@ -51,10 +63,11 @@ pub enum DriverError {
 pub fn serve(
     socket: Socket,
     settings: TrackerSettings,
+    key: StaticKey,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DriverError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(DriverError::Runtime)?.block_on(run(socket, settings, shutdown))
+    runtime.map_err(DriverError::Runtime)?.block_on(run(socket, settings, key, shutdown))
 }
 
 /// Serves at `socket` until `shutdown` is ready.
@@ -64,6 +77,7 @@ pub fn serve(
 pub async fn run(
     socket: Socket,
     settings: TrackerSettings,
+    key: StaticKey,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DriverError> {
     let (mut secret, mut seed) = ([0; 32], [0; 8]);
@@ -72,7 +86,19 @@ pub async fn run(
     let clock = Clock::start();
     let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
+    let channels = Channels::new(ChannelSettings {
+        key,
+        swarm: SwarmSecret::open(),
+        policy: policy(&settings),
+        role: Role::Tracker,
+        max_channels: settings.limits.max_nodes as usize,
+        max_channels_per_host: 2 * settings.limits.max_nodes_per_address as usize,
+        epoch: BootEpoch(clock::unix_ms().unwrap_or(0)),
+        secret,
+        suite: Suite::preferred(),
+    });
     let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
+    tracker.seal_with(channels);
     if let Some(unix_ms) = clock::unix_ms() {
         tracker = tracker.with_wall_clock(unix_ms);
     }
@@ -94,7 +120,11 @@ pub async fn run(
             biased;
             () = &mut shutdown => break,
             received = datagrams.receive(|from, reached_at, bytes| {
-                tracker.handle_datagram(from, reached_at, bytes, clock.now());
+                if Kind::is_channel(bytes) {
+                    tracker.handle_sealed(from, reached_at, bytes, clock.now());
+                } else {
+                    tracker.handle_datagram(from, reached_at, bytes, clock.now());
+                }
             }) => received.map_err(DriverError::Socket)?,
             () = tokio::time::sleep(sleep) => {}
         }

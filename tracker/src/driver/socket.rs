@@ -136,7 +136,7 @@ impl Datagrams {
     /// its bytes.
     pub(super) async fn receive(
         &mut self,
-        mut hand_on: impl FnMut(SocketAddr, Option<IpAddr>, &[u8]),
+        mut hand_on: impl FnMut(SocketAddr, Option<IpAddr>, &mut [u8]),
     ) -> io::Result<()> {
         self.io.readable().await?;
         let mut metas = [RecvMeta::default(); BUFFERS];
@@ -161,11 +161,11 @@ impl Datagrams {
             }
         };
         self.failures = 0;
-        for (meta, slice) in metas.iter().zip(&slices).take(count) {
+        for (meta, slice) in metas.iter().zip(&mut slices).take(count) {
             let from = messages::canonical(meta.addr);
             let reached_at = meta.dst_ip.map(|ip| ip.to_canonical());
-            let bytes = slice.get(..meta.len).unwrap_or_default();
-            bytes.chunks(meta.stride.max(1)).for_each(|datagram| hand_on(from, reached_at, datagram));
+            let bytes = slice.get_mut(..meta.len).unwrap_or_default();
+            bytes.chunks_mut(meta.stride.max(1)).for_each(|datagram| hand_on(from, reached_at, datagram));
         }
         Ok(())
     }

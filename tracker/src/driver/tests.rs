@@ -51,7 +51,7 @@ async fn it_serves_both_families_from_the_address_that_was_reached_until_told_to
     let socket = bind("[::]:0".parse().unwrap()).unwrap();
     let port = socket.local_addr().port();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = run(socket, TrackerSettings::default(), async {
+    let serving = run(socket, TrackerSettings::default(), StaticKey::from_secret([1; 32]), async {
         let _ = stopped.await;
     });
     let asking = async {
@@ -71,7 +71,7 @@ async fn it_serves_both_families_from_the_address_that_was_reached_until_told_to
 async fn whole_in(socket: Socket) -> u32 {
     let port = socket.local_addr().port();
     let (stop, stopped) = oneshot::channel::<()>();
-    let serving = run(socket, TrackerSettings::default(), async {
+    let serving = run(socket, TrackerSettings::default(), StaticKey::from_secret([1; 32]), async {
         let _ = stopped.await;
     });
     let asking = async {

@@ -3,6 +3,7 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod heap;
+mod key_file;
 #[cfg(unix)]
 pub mod signals;
 pub mod variables;
@@ -12,9 +13,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use config::{ByteSize, ConfigError, ListenAddr, TrackerSettings, ValueError};
+use channel::secret_file::SecretFileError;
+use config::{ByteSize, ConfigError, Encryption, ListenAddr, TrackerSettings, ValueError};
 use logs::{LogError, LogSettings, Rotation};
 
+pub use self::key_file::{KeyFile, KeyFlags};
 use crate::driver::{self, BindError, DriverError};
 
 /// What a person may say on the command line or in the environment; what is not said comes from the file.
@@ -23,13 +26,19 @@ pub struct Flags {
     /// The address and port to listen at; a port alone is all interfaces [default: 12345]
     #[arg(long, env = "RIFFLE_LISTEN", hide_env_values = true, value_name = "ADDR:PORT")]
     pub listen: Option<ListenAddr>,
+    /// Whether what is said to nodes on other hosts is sealed: always, prefer or never [default: always]
+    #[arg(long, env = "RIFFLE_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
+    pub encryption: Option<Encryption>,
+    /// The same for nodes on this host [default: prefer]
+    #[arg(long, env = "RIFFLE_LOOPBACK_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
+    pub loopback_encryption: Option<Encryption>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Where tracker.log goes [default: riffle/logs in the user's state folder]
     #[arg(long, env = "RIFFLE_LOG_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub log_dir: Option<PathBuf>,
-    /// Where tracker.log goes without --log-dir: the folder logs in this one
+    /// Where tracker.key is, and tracker.log in the folder logs, where nothing else is said of them
     #[arg(long, env = "RIFFLE_STATE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub state_dir: Option<PathBuf>,
     /// What is logged: off, error, warn, info, debug, trace, or by part [default: info]
@@ -41,6 +50,18 @@ pub struct Flags {
     /// So many log files are kept, the one that is written included [default: 5]
     #[arg(long, env = "RIFFLE_LOG_FILES", hide_env_values = true, value_name = "COUNT", value_parser = log_files)]
     pub log_files: Option<u8>,
+    /// Where the key is.
+    #[command(flatten)]
+    pub key: KeyFlags,
+}
+
+/// What the program runs with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// The numbers that a person may change.
+    pub settings: TrackerSettings,
+    /// Where the tracker's key is kept; `None`: nowhere, because the user has no state folder.
+    pub key_file: Option<KeyFile>,
 }
 
 /// Why the program cannot run. Each message is one line.
@@ -72,6 +93,17 @@ pub enum ProgramError {
     /// Nobody said where the log goes, and the user has no state folder.
     #[error("there is no state folder for the log: say where it goes with --log-dir")]
     NoStateFolder,
+    /// The tracker's key cannot be had.
+    #[error("the tracker's key {}: {cause}; --key-file names another file", .path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: SecretFileError,
+    },
+    /// The system gives no random bytes, of which a key is made.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(io::Error),
     /// Serving failed.
     #[error(transparent)]
     Driver(#[from] DriverError),
@@ -91,6 +123,8 @@ impl ProgramError {
             ProgramError::Log(LogError::Level { .. }) | ProgramError::NoStateFolder => 2,
             ProgramError::Bind(_)
             | ProgramError::Log(_)
+            | ProgramError::KeyFile { .. }
+            | ProgramError::Randomness(_)
             | ProgramError::Driver(_)
             | ProgramError::Signals(_) => 10,
         }
@@ -103,23 +137,26 @@ impl From<ProgramError> for ExitCode {
     }
 }
 
-/// Settings: flag, then environment, then file, then default.
+/// What to run with: flag, then environment, then file, then default.
 ///
 /// # Errors
 /// A settings file that cannot be read or has a mistake.
-pub fn settings(flags: Flags) -> Result<TrackerSettings, ProgramError> {
+pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
+    let key_file = KeyFile::of(&flags.key, flags.state_dir.as_deref());
     let mut settings = match flags.config {
         Some(path) => read(&path)?,
         None => TrackerSettings::default(),
     };
     settings.listen = flags.listen.unwrap_or(settings.listen);
+    settings.encryption = flags.encryption.unwrap_or(settings.encryption);
+    settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
     let below_state = || flags.state_dir.map(|folder| folder.join("logs"));
     settings.log_dir = flags.log_dir.filter(|folder| !folder.as_os_str().is_empty()).or(settings.log_dir);
     settings.log_dir = settings.log_dir.or_else(below_state);
     settings.log_level = flags.log_level.unwrap_or(settings.log_level);
     settings.log_size = flags.log_size.unwrap_or(settings.log_size);
     settings.log_files = flags.log_files.unwrap_or(settings.log_files);
-    Ok(settings)
+    Ok(Plan { settings, key_file })
 }
 
 /// How long a log file may be, as a person types it: in the range that the settings file has.
@@ -150,11 +187,13 @@ fn alone(key: &str, value: &str) -> Result<TrackerSettings, String> {
     })
 }
 
-/// Takes the port, starts the log, says on stderr where it listens, and serves until Ctrl-C, SIGTERM or SIGHUP.
+/// Takes the port, starts the log, reads the key or makes it, says on stderr where it listens and how nodes name it, and
+/// serves until Ctrl-C, SIGTERM or SIGHUP.
 ///
 /// # Errors
-/// The port is taken, there is no log, or the system fails.
-pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
+/// The port is taken, there is no log or no key, or the system fails.
+pub fn run(plan: Plan) -> Result<(), ProgramError> {
+    let Plan { settings, key_file } = plan;
     #[cfg(unix)]
     signals::survive_file_size_limit();
     // What cannot be told stays as it is: slower at times.
@@ -168,11 +207,14 @@ pub fn run(settings: TrackerSettings) -> Result<(), ProgramError> {
         level: settings.log_level.clone(),
         also_stderr: false,
     })?;
+    let (key, trouble) = key_file::read_or_make(key_file.as_ref())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let served = runtime.map_err(DriverError::Runtime)?.block_on(async {
         let shutdown = signals().map_err(ProgramError::Signals)?;
         say(&format!("tracker listening on {}", socket.local_addr()));
-        driver::run(socket, settings, shutdown).await.map_err(ProgramError::Driver)
+        trouble.iter().for_each(|trouble| say(trouble));
+        say(&key_file::how_to_name(key.public(), socket.local_addr()));
+        driver::run(socket, settings, key, shutdown).await.map_err(ProgramError::Driver)
     });
     if let Err(error) = &served {
         tracing::error!(%error, "tracker stopped");
@@ -193,13 +235,18 @@ fn read(path: &Path) -> Result<TrackerSettings, ProgramError> {
 }
 
 fn log_folder(settings: &TrackerSettings) -> Result<PathBuf, ProgramError> {
-    use etcetera::base_strategy::BaseStrategy as _;
     if let Some(folder) = &settings.log_dir {
         return Ok(folder.clone());
     }
-    let user = etcetera::choose_base_strategy().map_err(|_| ProgramError::NoStateFolder)?;
-    let state = user.state_dir().unwrap_or_else(|| user.data_dir());
+    let state = user_state().ok_or(ProgramError::NoStateFolder)?;
     Ok(logs::default_folder(None, &state))
+}
+
+/// Where programs keep the state of this user; `None`: the user has no home folder.
+fn user_state() -> Option<PathBuf> {
+    use etcetera::base_strategy::BaseStrategy as _;
+    let user = etcetera::choose_base_strategy().ok()?;
+    Some(user.state_dir().unwrap_or_else(|| user.data_dir()))
 }
 
 /// Ready when the program is asked to leave. The handlers are in place when this returns.

@@ -27,6 +27,7 @@ use crate::progress::{FINAL_BAR_WIDTH, Progress};
 use crate::report;
 use crate::running::refused_start;
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::units::{duration, per_second, percent, rate, size};
@@ -69,7 +70,7 @@ struct Outcome {
 ///
 /// # Errors
 /// What failed, with its exit code.
-pub(crate) async fn run(settings: NodeSettings, file: Option<PathBuf>) -> Result<ExitCode> {
+pub(crate) async fn run(settings: Settings, file: Option<PathBuf>) -> Result<ExitCode> {
     let screen = Screen::of_one_shot(settings.quiet);
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut network = None;

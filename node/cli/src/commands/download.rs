@@ -1,4 +1,4 @@
-//! `riffle download NAME|ID...`: fetches files, shows their progress, and leaves with a code that says how that went.
+//! `riffle download TICKET|NAME|ID...`: fetches files, shows their progress, and leaves with a code that says how that went.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use crate::arguments::Download;
 use crate::commands::send::show_deliveries;
 use crate::deliveries::Deliveries;
-use crate::descriptions::{Description, Descriptions, tracker_of};
+use crate::descriptions::Descriptions;
 use crate::exit::{ExitCode, Stop};
 use crate::fetching::{self, Fetching, Output};
 use crate::folders::{Keeping, download_folder, enter_folder};
@@ -20,10 +20,12 @@ use crate::progress::Progress;
 use crate::report::{self, Place};
 use crate::running::{Embedding, Running};
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::source::{self, Source};
 use crate::spool::{self, Poured, Spool};
-use crate::target;
 use crate::units::duration;
+use crate::{target, tickets};
 
 /// The screen is drawn this often.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -41,19 +43,17 @@ enum LeaveReason {
 ///
 /// # Errors
 /// When what was typed makes no sense or the node cannot be started; each with its exit code.
-pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     let wanted = read_wanted(&arguments)?;
     let folder = download_folder()?;
     let output = Output::of(arguments.output.as_deref());
-    if let Some(objection) = objection(output, &arguments, &folder) {
+    if let Some(objection) = objection(output, &arguments, wanted.len(), &folder) {
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
-    if settings.tracker.is_none() {
-        let described: Vec<_> = wanted.iter().filter_map(|(_, description)| description.as_ref()).collect();
-        settings.tracker = tracker_of(&described, settings.listen.0.ip()).await;
-    }
+    let sources: Vec<&Source> = wanted.iter().filter_map(|(_, source)| source.as_ref()).collect();
+    screen.notes(&source::take_tracker(&mut settings, &sources).await.into_iter().collect::<Vec<_>>());
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let spool = Spool::default();
     let mut signals = Signals::listen(screen.clone(), spool.remover())?;
@@ -62,17 +62,19 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Download) -> Resu
     let mut fetching = Fetching::new(Place::OneShot).to(output);
     let mut pouring = None;
     let mut descriptions = Descriptions::default();
-    for (number, (wanted, description)) in wanted.into_iter().enumerate() {
-        let destination = match (&spooled, &description) {
+    for (number, (wanted, source)) in wanted.into_iter().enumerate() {
+        let destination = match (&spooled, &source) {
             (Some(spooled), _) => Destination::File(spooled.join(number.to_string())),
-            (None, described) => destination(&arguments, &folder, described.as_ref()),
+            (None, source) => destination(&arguments, &folder, source.as_ref()),
         };
         let request = running.node.download(wanted.clone()).to(destination);
         let request = told(request, &arguments, output);
         let download = fetching.begin(&wanted, request.timeouts(timeouts(&arguments, &settings)));
         let reader = fetching.reader(download).filter(|_| output == Output::Stdout);
         pouring = pouring.or(reader.map(|reader| tokio::spawn(spool::pour(reader))));
-        description.into_iter().for_each(|description| descriptions.insert(download, description));
+        if let Some(Source::Description(description)) = source {
+            descriptions.insert(download, description);
+        }
     }
     let progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let seen = (&mut fetching, &mut descriptions);
@@ -121,18 +123,17 @@ fn told(request: DownloadRequest, arguments: &Download, output: Output) -> Downl
     if arguments.rename_invalid { request.rename_invalid() } else { request }
 }
 
-/// Where a download is saved, which `described` may give its name.
-fn destination(arguments: &Download, folder: &Path, described: Option<&Description>) -> Destination {
+/// Where a download is saved, which `source` may give its name.
+fn destination(arguments: &Download, folder: &Path, source: Option<&Source>) -> Destination {
     let destination = fetching::destination(arguments.output.as_deref(), folder);
-    match described {
-        Some(description) => description.destination(destination),
+    match source {
+        Some(source) => source.destination(destination),
         None => destination,
     }
 }
 
-/// What is wrong with where the downloads are to go; `None`: nothing.
-fn objection(output: Output, arguments: &Download, folder: &Path) -> Option<&'static str> {
-    let count = arguments.wanted.len();
+/// What is wrong with where `count` downloads are to go; `None`: nothing.
+fn objection(output: Output, arguments: &Download, count: usize, folder: &Path) -> Option<&'static str> {
     match output {
         Output::Stdout if count > 1 => {
             Some("-o - is for one file; fetch the others by commands of their own")
@@ -181,16 +182,17 @@ impl Pouring {
     }
 }
 
-/// What to fetch, with the descriptions that say so.
-fn read_wanted(arguments: &Download) -> Result<Vec<(Wanted, Option<Description>)>> {
-    let read = |text: &String| {
-        if let Some(description) = Description::read(text)? {
-            return Ok((description.wanted(), Some(description)));
-        }
-        let wanted = target::parse(text).map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?;
-        Ok((if arguments.newest { target::newest(wanted) } else { wanted }, None))
-    };
-    arguments.wanted.iter().map(read).collect()
+/// What to fetch, with the tickets and descriptions that say so.
+fn read_wanted(arguments: &Download) -> Result<Vec<(Wanted, Option<Source>)>> {
+    let typed = arguments.wanted.iter().map(|text| {
+        let (wanted, source) = Source::read(text)?;
+        Ok((if arguments.newest { target::newest(wanted) } else { wanted }, source))
+    });
+    let mut all: Vec<_> = typed.collect::<Result<_>>()?;
+    if let Some(file) = &arguments.ticket_file {
+        all.extend(tickets::read_file(file)?.into_iter().map(|ticket| Source::Ticket(ticket).with_wanted()));
+    }
+    Ok(all)
 }
 
 /// How long each thing may take. With `--wait` everything may take for ever but a transfer without progress. Without it
@@ -286,6 +288,7 @@ mod tests {
         let wanted = vec!["f".to_owned()];
         Download {
             wanted,
+            ticket_file: None,
             output: None,
             force: false,
             update: false,

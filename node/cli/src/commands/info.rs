@@ -1,4 +1,4 @@
-//! `riffle info FILE|DIR|NAME|ID`: describes a content, for people or as JSON.
+//! `riffle info FILE|DIR|TICKET|NAME|ID`: describes a content, for people or as JSON.
 
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -25,17 +25,18 @@ use crate::piece_scan::{scan, scan_with};
 use crate::report;
 use crate::running::tracker_query;
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::sharing::{self, kind_of};
-use crate::target;
 use crate::tracker_words::TrackerWords as _;
 use crate::tree;
 use crate::units::size;
+use crate::{target, tickets};
 
 /// Runs the command.
 ///
 /// # Errors
 /// When there is no such content, or a file cannot be read; each with its exit code.
-pub(crate) async fn run(mut settings: NodeSettings, arguments: Info) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: Settings, arguments: Info) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     let screen = Screen::of_lines(settings.quiet);
     let mut metainfo = if let Some(description) = Description::read(&arguments.what)? {
@@ -44,6 +45,13 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Info) -> Result<E
         of_folder(Path::new(&arguments.what), &arguments, &screen)?
     } else if fs::symlink_metadata(&arguments.what).is_ok() {
         of_file(Path::new(&arguments.what), &arguments).map_err(refused)?
+    } else if let Some(ticket) = tickets::read(&arguments.what).map_err(Stop::usage)? {
+        if arguments.json {
+            let what = "--json describes a content, and a ticket says too little of it; riffle info ID asks for more";
+            return Err(Stop::usage(what).into());
+        }
+        screen.results(&tickets::lines(&ticket));
+        return Ok(ExitCode::Done);
     } else {
         of_id_or_name(&settings, &arguments.what, &screen).await?
     };
@@ -51,7 +59,7 @@ pub(crate) async fn run(mut settings: NodeSettings, arguments: Info) -> Result<E
         metainfo = metainfo.with_name(name);
     }
     if let Some(tracker) = settings.tracker {
-        metainfo = metainfo.with_trackers(vec![tracker]);
+        metainfo = metainfo.with_trackers(vec![tracker.address]);
     }
     if arguments.json {
         write(metainfo, &screen)?;
@@ -176,7 +184,7 @@ fn of_outboard(outboard: &Outboard) -> Result<Metainfo, MetainfoError> {
 }
 
 /// Describes what this host's nodes remember as `what`, or what the tracker knows.
-async fn of_id_or_name(settings: &NodeSettings, what: &str, screen: &Screen) -> Result<Metainfo> {
+async fn of_id_or_name(settings: &Settings, what: &str, screen: &Screen) -> Result<Metainfo> {
     let wanted = target::parse(what)
         .map_err(|error| Stop::usage(format!("\"{what}\": there is no such file, and as a name: {error}")))?;
     let remembered = remembered(settings, &wanted).or_else(|| remembered_folder(settings, &wanted));

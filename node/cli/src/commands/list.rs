@@ -5,14 +5,13 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use anyhow::Result;
-use config::NodeSettings;
 use messages::collection::INDEX_HEADER;
 use messages::limits::MIN_DIGITS;
 use messages::tracker_to_node::Listed;
 use messages::{ContentId, Digits, NameError, Prefix};
 use riffle::{
-    Choice, ContentIndex, DownloadTimeouts, Failure, InquiryEnd, Node, Question, TrackerChoice, TrackerQuery,
-    TrackerStatus, Wanted,
+    Choice, ContentIndex, DownloadTimeouts, Failure, InquiryEnd, Node, Question, TrackerQuery, TrackerStatus,
+    Wanted,
 };
 
 use crate::arguments::List;
@@ -23,6 +22,7 @@ use crate::output_writer;
 use crate::report;
 use crate::running::{refused_start, tracker_query};
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::target;
 use crate::tracker_words::TrackerWords as _;
 
@@ -39,7 +39,7 @@ const READ_EVERY: Duration = Duration::from_millis(5);
 ///
 /// # Errors
 /// When what was typed makes no sense or the tracker cannot be asked; each with its exit code.
-pub(crate) async fn run(settings: NodeSettings, arguments: List) -> Result<ExitCode> {
+pub(crate) async fn run(settings: Settings, arguments: List) -> Result<ExitCode> {
     let mut query = tracker_query(&settings)?;
     // A program that reads a pipe goes on with the id; at a terminal its beginning is enough.
     let is_short = std::io::stdout().is_terminal() && !arguments.long;
@@ -136,7 +136,7 @@ async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Lis
 }
 
 /// Shows what is in the content that was meant, if it is a folder, and the content itself if it is a file.
-async fn look_into(settings: &NodeSettings, only: &Listed, view: &View) -> Result<ExitCode> {
+async fn look_into(settings: &Settings, only: &Listed, view: &View) -> Result<ExitCode> {
     // A shorter content is no folder.
     if only.length >= INDEX_HEADER as u64 {
         let Answer { index, tracker } = ask(settings, only.content.into(), Some(IN_PASSING)).await?;
@@ -155,7 +155,7 @@ async fn look_into(settings: &NodeSettings, only: &Listed, view: &View) -> Resul
 }
 
 /// Shows what is in the content that a person means by `what`, and of a folder what `select` names.
-async fn list_files(settings: &NodeSettings, what: &str, select: &[String], view: &View) -> Result<ExitCode> {
+async fn list_files(settings: &Settings, what: &str, select: &[String], view: &View) -> Result<ExitCode> {
     inside::check_patterns(select).map_err(|error| Stop::usage(error.to_string()))?;
     let wanted = target::parse(what).map_err(|error| Stop::usage(format!("\"{what}\": {error}")))?;
     let Answer { index, tracker } = ask(settings, wanted, None).await?;
@@ -180,12 +180,12 @@ pub(super) struct Answer {
 /// # Errors
 /// When the node cannot be started; each with its exit code.
 pub(super) async fn ask(
-    settings: &NodeSettings,
+    settings: &Settings,
     wanted: Wanted,
     timeouts: Option<DownloadTimeouts>,
 ) -> Result<Answer> {
-    let choice = settings.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named);
-    let node = Node::builder().settings(settings.clone()).tracker_choice(choice).start().await;
+    let choice = settings.tracker_choice();
+    let node = Node::builder().settings((**settings).clone()).tracker_choice(choice).start().await;
     let node = node.map_err(refused_start)?;
     let question = node.index(wanted);
     let question = match timeouts {

@@ -4,17 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use config::NodeSettings;
 
 use crate::control::{self, AskError, Request};
 use crate::exit::{ExitCode, Stop};
 use crate::screen::Screen;
+use crate::settings::Settings;
 
 /// Runs the command: asks the node that `--id` names, or each node that runs.
 ///
 /// # Errors
 /// When there is no state root to look for nodes in, or no node answers.
-pub(crate) async fn run(settings: NodeSettings, request: Request) -> Result<ExitCode> {
+pub(crate) async fn run(settings: Settings, request: Request) -> Result<ExitCode> {
     let root = crate::settings::state_root(&settings)?;
     let screen = Screen::of_lines(settings.quiet);
     let only = settings.id.as_ref();

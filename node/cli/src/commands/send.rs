@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use config::NodeSettings;
 use riffle::{DiskError, DiskErrorKind, Node, ShareId};
 
 use crate::arguments::Send;
@@ -17,9 +16,11 @@ use crate::progress::Progress;
 use crate::report;
 use crate::running::{Embedding, Running};
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::spool::{self, Spool};
+use crate::tickets;
 
 /// What stands for the standard input.
 const STDIN: &str = "-";
@@ -28,7 +29,7 @@ const STDIN: &str = "-";
 ///
 /// # Errors
 /// When a file cannot be shared or the node cannot be started; each with its exit code.
-pub(crate) async fn run(mut settings: NodeSettings, arguments: Send) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
@@ -147,7 +148,11 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
         News::Announced { name, length, content } => {
             screen.note(&report::announced(name, *length, *content));
             let tracker = running.tracker_for_others();
-            screen.result(&report::download_line(&tracker.text, *content));
+            let ticket = tickets::of_share(*content, name, (&tracker.text, running.node.tracker_key()));
+            screen.result(&match ticket {
+                Some(ticket) => report::ticket_line(&ticket),
+                None => report::download_line(&tracker.text, *content),
+            });
             if tracker.is_only_here {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use config::NodeSettings;
 use riffle::{
     Collection, ContentId, DiskError, FileComparison, FolderComparison, FolderOptions, KnownFiles,
     KnownFolder, Outboard,
@@ -17,6 +16,7 @@ use crate::descriptions::Description;
 use crate::exit::{ExitCode, Stop};
 use crate::folders;
 use crate::screen::Screen;
+use crate::settings::Settings;
 use crate::tree::Totals;
 use crate::units::counted;
 
@@ -24,7 +24,7 @@ use crate::units::counted;
 ///
 /// # Errors
 /// When the file or the folder cannot be read; each with its exit code.
-pub(crate) fn run(mut settings: NodeSettings, arguments: &Verify) -> Result<ExitCode> {
+pub(crate) fn run(mut settings: Settings, arguments: &Verify) -> Result<ExitCode> {
     folders::enter_folder(&mut settings)?;
     let path = &arguments.file;
     let known = crate::settings::state_root(&settings).map(|root| KnownFiles::read(&root)).ok();

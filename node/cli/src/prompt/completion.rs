@@ -1,4 +1,4 @@
-//! What the Tab key completes: commands, file names behind `send`, names that the tracker knows behind `download`.
+//! What the Tab key completes: commands, file names behind `send` and `--ticket-file`, names that the tracker knows behind `download`.
 
 use std::sync::mpsc;
 use std::time::Duration;
@@ -17,6 +17,9 @@ use crate::shell_words;
 
 /// The Tab key waits this long for the tracker.
 const TRACKER_TIME: Duration = Duration::from_millis(500);
+
+/// The option of `download` behind which a file is named.
+const TICKET_FILE: &str = "--ticket-file";
 
 /// Completes words at the prompt.
 pub(crate) struct Completion {
@@ -41,6 +44,11 @@ impl Completion {
         Completion { files: FilenameCompleter::new(), typed }
     }
 
+    fn files(&self, line: &str, pos: usize) -> rustyline::Result<(usize, Vec<Pair>)> {
+        let (start, files) = self.files.complete_path(line, pos)?;
+        Ok((start, files.into_iter().filter(|file| can_be_edited(&file.replacement)).collect()))
+    }
+
     fn tracker_names(&self, prefix: &str) -> Vec<String> {
         let (reply, names) = mpsc::channel();
         let Ok(prefix) = Prefix::new(prefix) else { return Vec::new() };
@@ -58,10 +66,10 @@ impl Completer for Completion {
         let word = word_at(line.get(..pos).unwrap_or_default());
         match word.command {
             None | Some("help") => Ok((word.start, commands(&word.text))),
-            Some("send") => {
-                let (start, files) = self.files.complete_path(line, pos)?;
-                Ok((start, files.into_iter().filter(|file| can_be_edited(&file.replacement)).collect()))
+            Some("download" | "get" | "receive") if is_behind(TICKET_FILE, line, word.start) => {
+                self.files(line, pos)
             }
+            Some("send") => self.files(line, pos),
             Some("download" | "get" | "receive" | "list") => {
                 let quoted = |name: String| Pair {
                     replacement: shell_words::quote(&name).into_owned(),
@@ -91,6 +99,11 @@ fn commands(begin: &str) -> Vec<Pair> {
     let fits = TOPICS.iter().filter(|topic| topic.name.starts_with(begin));
     let pair = |name: &str| Pair { display: name.to_owned(), replacement: format!("{name} ") };
     fits.map(|topic| pair(topic.name)).collect()
+}
+
+/// Whether the word that begins at `start` of `line` stands behind `option`.
+fn is_behind(option: &str, line: &str, start: usize) -> bool {
+    line.get(..start).is_some_and(|before| before.split_whitespace().next_back() == Some(option))
 }
 
 /// The last word of `line`, which ends at the cursor.
@@ -130,6 +143,13 @@ mod tests {
 
     fn word(command: Option<&'static str>, start: usize, text: &str) -> Word<'static> {
         Word { command, start, text: text.to_owned() }
+    }
+
+    #[test]
+    fn files_are_completed_behind_the_option_that_names_one() {
+        let is_behind = |line: &str| is_behind(TICKET_FILE, line, word_at(line).start);
+        assert!(is_behind("download --ticket-file ") && is_behind("download --ticket-file 'my f"));
+        assert!(!is_behind("download --ticket-file") && !is_behind("download --ticket-file f g"));
     }
 
     #[test]

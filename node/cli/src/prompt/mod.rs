@@ -40,6 +40,7 @@ use crate::folders::{Keeping, enter_folder};
 use crate::report::{self, Place};
 use crate::running::{Embedding, Running};
 use crate::screen::{self, Screen};
+use crate::settings::Settings;
 use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
 
@@ -89,7 +90,7 @@ enum Next {
 ///
 /// # Errors
 /// When the node cannot be started, with the exit code.
-pub(crate) async fn run(mut settings: NodeSettings, on_mistake: OnMistake) -> Result<ExitCode> {
+pub(crate) async fn run(mut settings: Settings, on_mistake: OnMistake) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
     // The mode is restored when this function returns, after everything has been said.
     let mode = TerminalMode::remember();
@@ -134,7 +135,7 @@ fn timeouts(input: Input, settings: &NodeSettings) -> DownloadTimeouts {
 }
 
 impl Prompt {
-    fn open(settings: &NodeSettings, typed: UnboundedSender<Typed>, on_mistake: OnMistake) -> Result<Prompt> {
+    fn open(settings: &Settings, typed: UnboundedSender<Typed>, on_mistake: OnMistake) -> Result<Prompt> {
         let running = Running::start(
             settings,
             (Embedding::Allowed, Keeping::Required),

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use messages::{Name, Prefix};
-use riffle::Wanted;
 use riffle::metainfo::SUFFIX;
+use riffle::{Ticket, Wanted};
 
 use crate::sharing::SendAs;
+use crate::tickets::{self, STDIN};
 use crate::{inside, shell_words, target};
 
 /// One command of the prompt, as `help` shows it.
@@ -30,7 +31,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic {
         name: "download",
         usage: "download [--wait] [--force] [--update] [--delete] [--newest] [--select GLOB] [--no-metadata] [-o PATH] \
-                NAME|ID...",
+                [--ticket-file FILE] TICKET|NAME|ID...",
         summary: "fetch files, and share them too once they are there (or get, receive)",
     },
     Topic { name: "exit", usage: "exit", summary: "leave now; downloads go on where they were next time" },
@@ -99,6 +100,10 @@ pub(crate) struct DownloadCommand {
     pub(crate) wanted: Vec<Wanted>,
     /// The paths of descriptions that say what to fetch, or contents that are called as such files are.
     pub(crate) described: Vec<String>,
+    /// Tickets that say what to fetch.
+    pub(crate) tickets: Vec<Ticket>,
+    /// A file with more of them.
+    pub(crate) ticket_file: Option<PathBuf>,
     /// Where to save it; `None`: in the current folder.
     pub(crate) output: Option<PathBuf>,
     /// Whether an existing file with other content is replaced.
@@ -292,6 +297,13 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             "--select" if options => {
                 fetch.select.push(words.next().ok_or("a pattern is missing behind --select")?.clone());
             }
+            "--ticket-file" if options => {
+                let file = words.next().ok_or("a path is missing behind --ticket-file")?;
+                if file == STDIN {
+                    return Err("the prompt itself reads the standard input".to_owned());
+                }
+                fetch.ticket_file = Some(file.into());
+            }
             "-o" | "--output" if options => {
                 fetch.output = Some(words.next().ok_or("a path is missing behind -o")?.into());
             }
@@ -300,6 +312,10 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             }
             description if description.ends_with(SUFFIX) => fetch.described.push(description.to_owned()),
             name => {
+                if let Some(ticket) = tickets::read(name)? {
+                    fetch.tickets.push(ticket);
+                    continue;
+                }
                 fetch.wanted.push(target::parse(name).map_err(|error| format!("\"{name}\": {error}"))?);
             }
         }
@@ -311,6 +327,7 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
         return Err("--delete cannot be used with --select: nobody can tell what to delete".to_owned());
     }
     let is_empty = fetch.wanted.is_empty() && fetch.described.is_empty();
+    let is_empty = is_empty && fetch.tickets.is_empty() && fetch.ticket_file.is_none();
     if is_empty { Err("a name or an id is missing".to_owned()) } else { Ok(fetch) }
 }
 
@@ -405,6 +422,23 @@ mod tests {
         assert_eq!(parse("limit"), Ok(Verb::Limit(None)));
         assert_eq!(parse("limit up 10MiB"), Ok(Verb::Limit(Some(LimitChange::Up(Some(10 << 20))))));
         assert_eq!(parse("limit down none"), Ok(Verb::Limit(Some(LimitChange::Down(None)))));
+    }
+
+    #[test]
+    fn download_takes_tickets_and_files_of_them() {
+        let tracker = "10.0.0.7:1".parse().expect("a tracker");
+        let ticket = Ticket::new(crate::fixtures::content(5), tracker);
+        let text = ticket.text();
+        let Ok(Verb::Download(fetch)) = parse(&format!("download f {} --ticket-file t", *text)) else {
+            panic!("not a download");
+        };
+        assert_eq!((fetch.tickets, fetch.ticket_file), (vec![ticket], Some("t".into())));
+        assert_eq!(fetch.wanted, [Wanted::Name(crate::fixtures::name("f"), String::new())]);
+        assert!(matches!(parse("download --ticket-file t"), Ok(Verb::Download(_))));
+        let refused = |line: &str| parse(line).expect_err("refused").to_string();
+        assert!(refused(&format!("download {}", &text[..60])).contains("cut short or mistyped"));
+        assert!(refused("download --ticket-file").contains("a path is missing"));
+        assert!(refused("download --ticket-file -").contains("the prompt itself reads"));
     }
 
     #[test]

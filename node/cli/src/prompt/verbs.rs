@@ -1,22 +1,22 @@
 //! Carries out the commands of the prompt.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::Result;
-use riffle::{DownloadTimeouts, ShareStatus, Wanted};
+use riffle::{DownloadTimeouts, ShareStatus, Ticket, Wanted};
 
 use super::Prompt;
 use super::awaited::Awaited;
 use super::inquiries::Occasion;
 use super::verb::{DownloadCommand, LimitChange, ListFiles, Selector, TOPICS, Topic, Verb};
 use crate::commands::send::take_back;
-use crate::descriptions::Description;
-use crate::exit::{self, ExitCode, Stop};
+use crate::exit::{self, ExitCode};
 use crate::folders::download_folder;
 use crate::sharing::SendAs;
-use crate::{fetching, peers, report, target};
+use crate::source::Source;
+use crate::{fetching, peers, report, target, tickets};
 
 impl Prompt {
     pub(super) async fn carry_out(&mut self, verb: Verb) {
@@ -58,6 +58,8 @@ impl Prompt {
         DownloadCommand {
             wanted,
             described,
+            tickets,
+            ticket_file,
             output,
             force,
             update,
@@ -68,7 +70,7 @@ impl Prompt {
             wait,
         }: DownloadCommand,
     ) {
-        let wanted = match with_described(wanted, &described) {
+        let wanted = match with_sources(wanted, &described, tickets, ticket_file.as_deref()) {
             Ok(wanted) => wanted,
             Err(error) => return self.refuse(exit::code_of(&error), &format!("{error:#}")),
         };
@@ -79,12 +81,13 @@ impl Prompt {
         if let Some(objection) = fetching::objection(output.as_deref(), &folder, wanted.len()) {
             return self.refuse(ExitCode::Usage, objection);
         }
+        self.say_whom_it_asks(wanted.iter().filter_map(|(_, source)| source.as_ref()));
         let timeouts = if wait { DownloadTimeouts::NONE } else { self.timeouts };
         let mut begun = BTreeSet::new();
-        for (wanted, description) in wanted {
+        for (wanted, source) in wanted {
             let destination = fetching::destination(output.as_deref(), &folder);
-            let destination = match &description {
-                Some(description) => description.destination(destination),
+            let destination = match &source {
+                Some(source) => source.destination(destination),
                 None => destination,
             };
             let request = self.running.node.download(wanted.clone()).to(destination);
@@ -93,11 +96,28 @@ impl Prompt {
             let request = fetching::over_what_exists(request, force, (update, delete));
             let request = request.select(select.clone()).timeouts(timeouts);
             let download = self.fetching.begin(&wanted, request);
-            description.into_iter().for_each(|description| self.descriptions.insert(download, description));
+            if let Some(Source::Description(description)) = source {
+                self.descriptions.insert(download, description);
+            }
             begun.insert(download);
         }
         self.wait_for(Awaited::Identified { downloads: begun, with_wait: wait });
         self.progress.begin_person_period(Instant::now());
+    }
+
+    /// Says that a ticket's tracker is not asked: a prompt has one tracker for all that it does.
+    fn say_whom_it_asks<'a>(&self, sources: impl Iterator<Item = &'a Source>) {
+        let tracker = self.running.tracker();
+        for source in sources {
+            if let Source::Ticket(ticket) = source
+                && !tickets::names(ticket, tracker)
+                && let [first, ..] = ticket.trackers()
+            {
+                let what =
+                    format!("asking this prompt's tracker {tracker}, and not the ticket's tracker {first}");
+                self.screen.note(&what);
+            }
+        }
     }
 
     fn limit(&mut self, change: Option<LimitChange>) {
@@ -152,22 +172,23 @@ impl Prompt {
     }
 }
 
-/// What to fetch: `wanted`, and what the descriptions at the paths `described` say; where there is no such file, the
-/// content of that name.
+/// What to fetch: `wanted`, what the descriptions at the paths `described` say (where there is no such file, the content
+/// of that name), and what the tickets say.
 ///
 /// # Errors
-/// When a description is none, or no content can have that name.
-fn with_described(wanted: Vec<Wanted>, described: &[String]) -> Result<Vec<(Wanted, Option<Description>)>> {
+/// When a description or a ticket is none, or no content can have that name.
+fn with_sources(
+    wanted: Vec<Wanted>,
+    described: &[String],
+    tickets: Vec<Ticket>,
+    ticket_file: Option<&Path>,
+) -> Result<Vec<(Wanted, Option<Source>)>> {
     let mut all: Vec<_> = wanted.into_iter().map(|wanted| (wanted, None)).collect();
     for text in described {
-        all.push(match Description::read(text)? {
-            Some(description) => (description.wanted(), Some(description)),
-            None => {
-                let wanted = target::parse(text);
-                (wanted.map_err(|error| Stop::usage(format!("\"{text}\": {error}")))?, None)
-            }
-        });
+        all.push(Source::read(text)?);
     }
+    let more = ticket_file.map_or_else(|| Ok(Vec::new()), tickets::read_file)?;
+    all.extend(tickets.into_iter().chain(more).map(|ticket| Source::Ticket(ticket).with_wanted()));
     Ok(all)
 }
 

@@ -13,8 +13,8 @@ use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, Name, NodeId, PieceRun};
 use riffle::{
     DiskError, DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, RenamedEntry, SessionEnd,
-    ShareStatus, SkippedEntry, Status, Summary, TrackerStanding, TrackerStatus, UploadStanding, UploadStatus,
-    Waiting,
+    ShareStatus, SkippedEntry, Status, Summary, Ticket, TrackerStanding, TrackerStatus, UploadStanding,
+    UploadStatus, Waiting,
 };
 
 pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
@@ -31,7 +31,12 @@ const SHORT_ID_DIGITS: usize = 16;
 /// At most so many entries of a folder that are not shared have a line each.
 const MAX_SKIPPED: usize = 20;
 
-/// The exact line that fetches `content` on another host, quoted for a shell.
+/// The exact line that fetches on another host what `ticket` says. A ticket needs no quotes in any shell.
+pub(crate) fn ticket_line(ticket: &Ticket) -> String {
+    format!("riffle download {}", *ticket.text())
+}
+
+/// The exact line that fetches `content` on another host, quoted for a shell, where there is no ticket for it.
 pub(crate) fn download_line(tracker: &str, content: ContentId) -> String {
     format!("riffle download --tracker {} {content}", shell_words::quote(tracker))
 }

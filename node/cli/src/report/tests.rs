@@ -48,6 +48,15 @@ fn the_line_for_the_other_side_is_quoted_for_a_shell() {
 }
 
 #[test]
+fn the_line_with_a_ticket_is_read_as_that_ticket() {
+    let ticket = riffle::Ticket::new(content(7), "10.0.0.1:12345".parse().expect("a tracker"));
+    let line = ticket_line(&ticket);
+    let words = crate::shell_words::split(&line).expect("closed");
+    assert_eq!(words[..2], ["riffle", "download"]);
+    assert_eq!(words[2].parse(), Ok(ticket));
+}
+
+#[test]
 fn progress_says_how_far_how_fast_and_from_how_many() {
     assert_eq!(
         progress(&download()),

@@ -8,15 +8,18 @@ mod routes;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
+use channel::{Channels, Encryption, SEALED_OVERHEAD};
 use config::NodeSettings;
+use messages::limits::MAX_DATAGRAM;
 use messages::{Body, Conversation, NodeId, Timestamp};
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::buffers::Buffers;
 use crate::limiter::Limiter;
-use crate::output::Output;
+use crate::output::{Outgoing, Output};
 use crate::status::Counters;
 use crate::transport::mtud::PathMtus;
 
@@ -42,8 +45,12 @@ pub(crate) struct Shared {
     /// Whether the limits have changed since the last turns of the downloads.
     has_new_limits: bool,
     pub(crate) counters: Counters,
+    /// The sealed channels with other nodes and the tracker. `None`: everything is in the clear.
+    pub(crate) channels: Option<Box<Channels>>,
     /// The output since the last poll.
     pub(crate) out: Output,
+    /// What of the output is not sealed yet.
+    plain: Vec<u8>,
 }
 
 impl Shared {
@@ -69,7 +76,9 @@ impl Shared {
             upload_limit: Limiter::new(settings.upload.limit.rate().map(NonZeroU64::get), now),
             has_new_limits: false,
             counters: Counters::default(),
+            channels: None,
             out: Output::default(),
+            plain: Vec::new(),
             settings,
         }
     }
@@ -120,7 +129,51 @@ impl Shared {
             download_limit: &mut self.download_limit,
             upload_limit: &mut self.upload_limit,
             counters: &mut self.counters,
+            channels: &mut self.channels,
             out: &mut self.out,
+        }
+    }
+
+    /// From now on what is said is sealed, as far as the policy of `channels` asks for it.
+    pub(crate) fn seal_with(&mut self, channels: Channels) {
+        let policy = channels.policy();
+        self.path_mtus.shorten(move |peer| match policy.with(peer) {
+            Encryption::Never => 0,
+            Encryption::Always | Encryption::Prefer => SEALED_OVERHEAD as u16,
+        });
+        self.channels = Some(Box::new(channels));
+    }
+
+    /// Seals the control datagrams in `out`, keeps those whose channel is not open yet, and adds what the handshakes
+    /// have to say.
+    pub(crate) fn seal(&mut self, out: &mut Output, now: Timestamp) {
+        let Some(channels) = &mut self.channels else { return };
+        if out.datagrams.is_empty() && !channels.has_outbox() {
+            return;
+        }
+        std::mem::swap(&mut out.bytes, &mut self.plain);
+        out.bytes.clear();
+        let datagrams = std::mem::take(&mut out.datagrams);
+        // An ACCEPT goes before what is said over its channel.
+        for (to, bytes) in channels.take_outbox() {
+            out.send(to, |out| out.extend_from_slice(&bytes));
+        }
+        for mut outgoing in datagrams {
+            let start = out.bytes.len();
+            let plain = &self.plain[outgoing.range.clone()];
+            let leaves = if outgoing.zeros > 0 && channels.is_sealed(outgoing.to) {
+                let mut whole = plain.to_vec();
+                whole.resize(plain.len() + std::mem::take(&mut outgoing.zeros), 0);
+                channels.seal(outgoing.to, &whole, now, &mut out.bytes)
+            } else {
+                channels.seal(outgoing.to, plain, now, &mut out.bytes)
+            };
+            if leaves {
+                out.datagrams.push(Outgoing { range: start..out.bytes.len(), ..outgoing });
+            }
+        }
+        for (to, bytes) in channels.take_outbox() {
+            out.send(to, |out| out.extend_from_slice(&bytes));
         }
     }
 }
@@ -140,6 +193,7 @@ pub(crate) struct Context<'a> {
     pub(crate) download_limit: &'a mut Limiter,
     pub(crate) upload_limit: &'a mut Limiter,
     pub(crate) counters: &'a mut Counters,
+    channels: &'a mut Option<Box<Channels>>,
     pub(crate) out: &'a mut Output,
 }
 
@@ -147,6 +201,47 @@ impl Context<'_> {
     /// Sends one control message.
     pub(crate) fn send<B: Body>(&mut self, to: SocketAddr, conversation: Conversation, body: &B) {
         self.out.send(to, |bytes| messages::encode(conversation, body, bytes));
+    }
+
+    /// Draws a number for `route`, a conversation with `peer`.
+    pub(crate) fn open_route(&mut self, peer: SocketAddr, route: Route) -> Conversation {
+        match self.channels {
+            Some(channels) => {
+                let is_free = |conversation| self.routes.find(conversation).is_none();
+                let conversation = channels.draw_conversation(peer, is_free, self.rng, self.now);
+                self.routes.open_as(conversation, route);
+                conversation
+            }
+            None => self.routes.open(route, self.rng),
+        }
+    }
+
+    /// From now on nobody but `node` is spoken to at `peer`, where that is sealed.
+    pub(crate) fn expect(&mut self, peer: SocketAddr, node: NodeId) {
+        if let Some(channels) = self.channels {
+            channels.expect(peer, node);
+        }
+    }
+
+    /// Who is at `peer`, as a channel proves, which proves the address as well. `None`: nothing is proven.
+    pub(crate) fn proven(&self, peer: SocketAddr) -> Option<NodeId> {
+        self.channels.as_ref().and_then(|channels| channels.peer(peer))
+    }
+
+    /// Whether what is said to `peer` is sealed.
+    pub(crate) fn is_sealed(&self, peer: SocketAddr) -> bool {
+        self.channels.as_ref().is_some_and(|channels| channels.is_sealed(peer))
+    }
+
+    /// How long the handshake with `peer` took, if it was short enough to tell the path's round trip.
+    pub(crate) fn handshake_rtt(&self, peer: SocketAddr) -> Option<Duration> {
+        self.channels.as_ref().and_then(|channels| channels.handshake_rtt(peer))
+    }
+
+    /// The longest datagram that can be sent to `peer`, before it is sealed.
+    pub(crate) fn max_datagram(&self, peer: SocketAddr) -> u16 {
+        let overhead = if self.is_sealed(peer) { SEALED_OVERHEAD } else { 0 };
+        (MAX_DATAGRAM - overhead) as u16
     }
 }
 

@@ -35,6 +35,12 @@ impl Routes {
         }
     }
 
+    /// Takes the number `conversation`, which is free, for `route`.
+    pub(crate) fn open_as(&mut self, conversation: Conversation, route: Route) {
+        let before = self.0.insert(conversation, route);
+        debug_assert!(before.is_none(), "a number belongs to one session");
+    }
+
     /// Which session `conversation` belongs to.
     pub(crate) fn find(&self, conversation: Conversation) -> Option<Route> {
         self.0.get(&conversation).copied()

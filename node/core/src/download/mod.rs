@@ -160,6 +160,16 @@ impl Download {
     }
 
     /// Whether the session `key` is with the node at `peer`.
+    /// Handles the first answer of who is at `peer`, where a channel is being opened.
+    pub(crate) fn handle_answered(&mut self, peer: SocketAddr, cx: &Context<'_>) {
+        for key in self.peers.sessions.keys_of(|session| session.peer() == peer) {
+            if let Some(session) = self.peers.sessions.get_mut(key) {
+                session.handle_answered(cx);
+            }
+        }
+    }
+
+    /// Whether the session `key` is with `peer`.
     pub(crate) fn is_from(&self, key: SessionKey, peer: SocketAddr) -> bool {
         self.peers.sessions.get(key).is_some_and(|session| session.peer() == peer)
     }

@@ -8,7 +8,9 @@ mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::ops::Range;
 
+use channel::{Channels, Received};
 use config::NodeSettings;
 use messages::node_to_node::Operation;
 use messages::node_to_tracker::Query;
@@ -87,14 +89,81 @@ impl Node {
         }
     }
 
-    /// Takes in a datagram that is not a CHUNK. The bytes may be anything.
+    /// The same node, which says and hears sealed what the policy of `channels` asks for. Its id is theirs.
+    ///
+    /// # Panics
+    /// When the channels are another node's.
+    #[must_use]
+    pub fn with_channels(mut self, channels: Channels) -> Node {
+        assert_eq!(channels.node_id(), self.shared.node, "a node speaks for itself");
+        self.shared.seal_with(channels);
+        self
+    }
+
+    /// The sealed channels. `None`: everything is in the clear.
+    pub fn channels(&mut self) -> Option<&mut Channels> {
+        self.shared.channels.as_deref_mut()
+    }
+
+    /// Takes in a datagram in the clear that is not a CHUNK. The bytes may be anything.
     pub fn handle_datagram(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
-        if !Endpoint::new(from).is_reachable() {
-            // The address has port 0, or is that of a group or of nobody: no answer can go there.
-            self.shared.counters.unexpected += 1;
-            return;
+        if self.is_answerable(from) && self.takes_in_the_clear(from) {
+            self.handle_plain(unscoped(from), datagram, now);
+        }
+    }
+
+    /// Takes in a datagram of a channel ([`messages::Kind::is_channel`]), which is opened where it stands. Of a CHUNK it
+    /// returns the header and where in the datagram the payload is: the driver hands it to
+    /// [`Node::handle_opened_chunk`].
+    pub fn open(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        now: Timestamp,
+    ) -> Option<(ChunkHeader, Range<usize>)> {
+        if !self.is_answerable(from) {
+            return None;
         }
         let from = unscoped(from);
+        let Some(channels) = self.shared.channels.as_deref_mut() else {
+            self.shared.counters.unexpected += 1;
+            return None;
+        };
+        match channels.handle(from, datagram, now) {
+            Received::Opened { range, .. } => {
+                let plain = &datagram[range.clone()];
+                if let Ok((header, payload)) = ChunkHeader::decode(plain) {
+                    return Some((header, range.end - payload.len()..range.end));
+                }
+                self.handle_plain(from, plain, now);
+            }
+            Received::Greeted { early, .. } => {
+                early.iter().for_each(|plain| self.handle_plain(from, plain, now));
+            }
+            Received::Answered => {
+                let cx = &mut self.shared.context(now);
+                self.tracker_client.handle_answered(from, cx);
+                self.downloads.iter_mut().for_each(|download| download.handle_answered(from, cx));
+            }
+            Received::Nothing => {}
+        }
+        None
+    }
+
+    /// Whether an answer can go to the address: it has a port, and is not that of a group or of nobody.
+    fn is_answerable(&mut self, from: SocketAddr) -> bool {
+        let is_reachable = Endpoint::new(from).is_reachable();
+        self.shared.counters.unexpected += u64::from(!is_reachable);
+        is_reachable
+    }
+
+    fn takes_in_the_clear(&mut self, from: SocketAddr) -> bool {
+        let channels = self.shared.channels.as_deref_mut();
+        channels.is_none_or(|channels| channels.takes_in_the_clear(unscoped(from)))
+    }
+
+    /// Takes in a datagram that was opened, or may be in the clear.
+    fn handle_plain(&mut self, from: SocketAddr, datagram: &[u8], now: Timestamp) {
         match Datagram::decode(datagram) {
             Ok(Datagram::Peer(conversation, message)) => self.handle_peer(from, conversation, &message, now),
             Ok(Datagram::FromTracker(conversation, message)) => {
@@ -107,9 +176,23 @@ impl Node {
         }
     }
 
-    /// Takes in a CHUNK with `length` bytes of payload. Returns where they are to be written, if they are wanted: the
-    /// driver writes them there before it calls the core again.
+    /// Takes in a CHUNK in the clear with `length` bytes of payload. Returns where they are to be written, if they are
+    /// wanted: the driver writes them there before it calls the core again.
     pub fn handle_chunk(
+        &mut self,
+        from: SocketAddr,
+        header: &ChunkHeader,
+        length: usize,
+        now: Timestamp,
+    ) -> Option<Placement> {
+        if !self.takes_in_the_clear(from) {
+            return None;
+        }
+        self.handle_opened_chunk(from, header, length, now)
+    }
+
+    /// As [`Node::handle_chunk`], for a CHUNK that [`Node::open`] returned.
+    pub fn handle_opened_chunk(
         &mut self,
         from: SocketAddr,
         header: &ChunkHeader,
@@ -353,7 +436,10 @@ impl Node {
             Command::Limit { upload, download } => {
                 self.shared.set_limits(upload, download, now);
             }
-            Command::UseTracker { tracker } => {
+            Command::UseTracker { tracker, key } => {
+                if let (Some(channels), Some(key)) = (&mut self.shared.channels, key) {
+                    channels.expect_key(unscoped(tracker), key);
+                }
                 self.tracker_client.use_tracker(unscoped(tracker), &self.shared.context(now));
             }
             Command::Leave => {

@@ -36,6 +36,7 @@ impl Node {
         }
         out.clear();
         std::mem::swap(out, &mut self.shared.out);
+        self.shared.seal(out, now);
         wait
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use messages::node_to_tracker::{
     Asker, Credit, Exit, Need, Own, OwnDigest, OwnEntry, Query, Register, Update,
 };
-use messages::{BootEpoch, ContentId, Conversation, Cookie, List, NodeToTracker, Timestamp};
+use messages::{BootEpoch, ContentId, Conversation, List, NodeToTracker, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 
@@ -22,13 +22,13 @@ pub(super) enum TrackerRequest {
 }
 
 impl TrackerRequest {
-    /// Whether the tracker would refuse the request while this node is not registered and has this `cookie`. A node
-    /// that asks for owners needs only a cookie, not a registration: over a long path that saves a round trip before
-    /// the first byte.
-    pub(super) fn needs_registration(&self, cookie: Cookie) -> bool {
+    /// Whether the tracker would refuse the request while this node is not registered, and its address is proven or
+    /// not. A node that asks for owners needs no registration: over a long path that saves a round trip before the
+    /// first byte.
+    pub(super) fn needs_registration(&self, is_proven: bool) -> bool {
         match self {
             TrackerRequest::Register | TrackerRequest::Exit => false,
-            TrackerRequest::Need(..) => cookie == Cookie::NONE,
+            TrackerRequest::Need(..) => !is_proven,
             TrackerRequest::Own(_) | TrackerRequest::Update { .. } => true,
         }
     }

@@ -35,6 +35,7 @@ use crate::event::Event;
 use crate::ids::{DownloadId, SearchId};
 use crate::output::{Reason, Wait};
 use crate::status::TrackerStanding;
+use crate::transport::LONG_RTT;
 use announcements::Announcements;
 use cooldown::Cooldowns;
 use credits::Credits;
@@ -190,6 +191,20 @@ impl TrackerClient {
         }
     }
 
+    /// Handles the first answer of who is at `address`, where a channel is being opened: if that is the tracker, what
+    /// was asked is asked again as if for the first time, as after a refused cookie.
+    pub(crate) fn handle_answered(&mut self, address: SocketAddr, cx: &mut Context<'_>) {
+        if self.tracker == Some(address) {
+            let (first, max) = (cx.settings.retry_first, cx.settings.retry_most);
+            for exchange in self.exchanges.iter_mut() {
+                let Some(asked_at) = exchange.asked_at.take() else { continue };
+                self.is_far = cx.now.since(asked_at) >= LONG_RTT;
+                exchange.restart(cx.now);
+                exchange.on_sent(first, max, cx.now, cx.rng);
+            }
+        }
+    }
+
     fn rejoin(&mut self, now: Timestamp) {
         self.registration.rejoin(now);
         self.exchanges.forget(|request| matches!(request, TrackerRequest::Register));
@@ -226,7 +241,7 @@ impl TrackerClient {
         };
         self.report_silence(tracker, cx);
         self.send_due(tracker, cx);
-        self.next_timer()
+        self.next_timer(cx.is_sealed(tracker))
     }
 
     fn begin_requests(&mut self, cx: &mut Context<'_>) {
@@ -282,8 +297,10 @@ impl TrackerClient {
         let (asker, epoch) = (self.registration.asker(), self.registration.epoch());
         let (contents, digest) = self.announcements.digest();
         let (first, max) = (cx.settings.retry_first, cx.settings.retry_most);
+        let is_sealed = cx.is_sealed(tracker);
         for exchange in self.exchanges.iter_mut() {
-            if is_held_back(&self.registration, &exchange.request) || exchange.due > cx.now {
+            let held_back = is_held_back(&self.registration, &exchange.request, is_sealed);
+            if held_back || exchange.due > cx.now {
                 continue;
             }
             let message: NodeToTracker = exchange.request.message(asker, epoch, contents, digest);
@@ -301,12 +318,13 @@ impl TrackerClient {
         }
     }
 
-    fn next_timer(&self) -> Wait {
+    fn next_timer(&self, is_sealed: bool) -> Wait {
         if let RegistrationState::Leaving { until } = self.registration.state() {
             let due = self.exchanges.iter().map(|exchange| exchange.due).min().unwrap_or(until);
             return Wait { until: due.min(until), reason: Reason::ExitDeadline };
         }
-        let is_sent = |exchange: &&exchange::Exchange| !is_held_back(&self.registration, &exchange.request);
+        let is_sent =
+            |exchange: &&exchange::Exchange| !is_held_back(&self.registration, &exchange.request, is_sealed);
         let retry = self.exchanges.iter().filter(is_sent).map(|exchange| exchange.due).min();
         let retry = Wait { until: retry.unwrap_or(Timestamp::NEVER), reason: Reason::TrackerRetry };
         let register = if self.exchanges.is_registering() { Timestamp::NEVER } else { self.register_at() };
@@ -321,9 +339,10 @@ impl TrackerClient {
     }
 }
 
-/// Whether the tracker would refuse `request` now.
-fn is_held_back(registration: &Registration, request: &TrackerRequest) -> bool {
-    registration.state() == RegistrationState::Joining && request.needs_registration(registration.cookie())
+/// Whether the tracker would refuse `request` now. A sealed request proves the address without a cookie.
+fn is_held_back(registration: &Registration, request: &TrackerRequest, is_sealed: bool) -> bool {
+    let is_proven = is_sealed || registration.cookie() != Cookie::NONE;
+    registration.state() == RegistrationState::Joining && request.needs_registration(is_proven)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What follows a HELLO with a valid cookie: the decision which sessions make way for one more, and WELCOME.
 
-use config::NodeSettings;
-use messages::limits::MAX_DATAGRAM;
+use std::net::SocketAddr;
+
 use messages::node_to_node::{Hello, Welcome};
 use messages::{Conversation, FileMetadata, Host};
 
@@ -78,7 +78,7 @@ pub(super) fn welcome(
         length: served.outboard.layout().length(),
         have: served.pieces(),
         max_outstanding: u32::try_from(cx.settings.network.session_window.as_u64()).unwrap_or(u32::MAX),
-        max_datagram: max_datagram(cx.settings),
+        max_datagram: max_datagram(session.peer, cx),
         capabilities: session.grant(hello.capabilities),
         node: cx.node,
         file: if served.is_whole() { served.file } else { FileMetadata::default() },
@@ -93,10 +93,10 @@ pub(super) fn welcome(
     session.want_piece_updates(served, cx.now);
 }
 
-/// The length of the longest datagram that is sent, in bytes.
-pub(super) fn max_datagram(settings: &NodeSettings) -> u16 {
-    match settings.network.segment_size {
-        0 => MAX_DATAGRAM as u16,
-        longest => longest,
+/// The length of the longest datagram that is sent to `peer`, in bytes, before it is sealed.
+pub(super) fn max_datagram(peer: SocketAddr, cx: &Context<'_>) -> u16 {
+    match cx.settings.network.segment_size {
+        0 => cx.max_datagram(peer),
+        longest => longest.min(cx.max_datagram(peer)),
     }
 }

@@ -211,7 +211,13 @@ impl Uploads {
 
     /// Handles HELLO. Its conversation is the number that the downloader has chosen.
     pub(crate) fn handle_hello(&mut self, from: SocketAddr, hello: &Hello, cx: &mut Context<'_>) {
-        if !self.cookie_jar.accepts(hello.cookie, from, cx.now) {
+        let proven = cx.proven(from);
+        if proven.is_some_and(|node| node != hello.node) {
+            // Nobody speaks in the name of another.
+            cx.counters.unexpected += 1;
+            return;
+        }
+        if proven.is_none() && !self.cookie_jar.accepts(hello.cookie, from, cx.now) {
             cx.counters.unproven += 1;
             let cookie = self.cookie_jar.bake(from, cx.now);
             let retry = Retry { nonce: hello.nonce, echoed_at: hello.sent_at, cookie };
@@ -247,7 +253,7 @@ impl Uploads {
             self.sessions[ours].send(&Bye { reason: ByeReason::Done }, cx);
             self.end_session(ours, SessionEnd::Silent, cx);
         }
-        let ours = cx.routes.open(Route::Upload, cx.rng);
+        let ours = cx.open_route(from, Route::Upload);
         let session = UploadSession::new(from, share, hello, cx.now);
         self.sessions.open(ours, session, cx.now + cx.settings.network.session_idle, cx.now);
         self.contents.get_mut(share).expect(SERVED).on_session_opened(ours, host, cx.now);
@@ -275,7 +281,7 @@ impl Uploads {
                 self.handle_request(ours, request, cx);
             }
             NodeToNode::Probe(probe) => {
-                session.requests.push_probe(probe, handshake::max_datagram(cx.settings));
+                session.requests.push_probe(probe, handshake::max_datagram(from, cx));
             }
             NodeToNode::Control(control) if control.operation == Operation::Cancel => {
                 session.requests.cancel(control.request);

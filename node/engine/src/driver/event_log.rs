@@ -215,7 +215,7 @@ pub(crate) fn log_command(command: &Command) {
             info!(%search, prefix = prefix.as_str(), after, "asked to search");
         }
         Command::Limit { upload, download } => info!(upload, download, "asked to limit"),
-        Command::UseTracker { tracker } => info!(%tracker, "asked to use a tracker"),
+        Command::UseTracker { tracker, .. } => info!(%tracker, "asked to use a tracker"),
         Command::Leave => info!("asked to leave"),
     }
 }
@@ -376,7 +376,7 @@ mod tests {
             Command::Cancel { download: DownloadId(2) },
             Command::Search { search: SearchId(3), prefix: messages::Prefix::default(), after: None },
             Command::Limit { upload: Some(1024), download: None },
-            Command::UseTracker { tracker: SocketAddr::from(([10, 0, 0, 1], 12345)) },
+            Command::UseTracker { tracker: SocketAddr::from(([10, 0, 0, 1], 12345)), key: None },
             Command::Leave,
         ];
         let error = DiskError { path: "/a".into(), kind: DiskErrorKind::ReadOnly };

@@ -22,6 +22,9 @@ use std::sync::mpsc::{Receiver as EndReceiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use channel::{
+    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmSecret,
+};
 use messages::{BootEpoch, NodeId};
 use quinn_udp::{UdpSockRef, UdpSocketState};
 use rand::TryRng;
@@ -63,8 +66,10 @@ pub(crate) struct DriverSettings {
     pub(crate) port: Option<u16>,
     /// The tracker to talk to; `None`: nobody knows yet where it is.
     pub(crate) tracker: Option<SocketAddr>,
-    /// Who this node is.
-    pub(crate) node: NodeId,
+    /// The tracker's static public key, where that is known.
+    pub(crate) tracker_key: Option<PublicKey>,
+    /// Who this node is, and what opens what is said to it.
+    pub(crate) key: StaticKey,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
     pub(crate) hash_cache: Option<HashCache>,
     /// Where part files are locked on file systems without locks; `None`: nowhere.
@@ -94,10 +99,20 @@ pub(crate) struct NodeHandle {
 /// # Errors
 /// When the address cannot be bound or a thread cannot be started.
 pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeHandle, StartError> {
-    let DriverSettings { settings, listen, port, tracker, node, hash_cache, lock_folder, journal_key, log } =
-        settings;
+    let DriverSettings {
+        settings,
+        listen,
+        port,
+        tracker,
+        tracker_key,
+        key,
+        hash_cache,
+        lock_folder,
+        journal_key,
+        log,
+    } = settings;
     let clock = Clock::start();
-    let identity = identity(node).map_err(StartError::Threads)?;
+    let identity = identity(key.node_id()).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
     let (address, receive_buffer, receive_budget) =
         (bound.address, bound.receive_buffer, bound.receive_budget());
@@ -116,7 +131,11 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let node = Node::new(settings, &identity, tracker, receive_budget, clock.now());
+    let mut channels = channels(&settings, key, &identity);
+    if let (Some(tracker), Some(key)) = (tracker, tracker_key) {
+        channels.expect_key(tracker, key);
+    }
+    let node = Node::new(settings, &identity, tracker, receive_budget, clock.now()).with_channels(channels);
     let run = move || {
         let _alive = alive;
         let mut thread = NetworkThread {
@@ -185,6 +204,32 @@ fn identity(node: NodeId) -> io::Result<Identity> {
     SysRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
     let seed = SysRng.try_next_u64().map_err(io::Error::other)?;
     Ok(Identity { node, epoch: BootEpoch(since_epoch.as_millis() as u64), secret, seed })
+}
+
+/// The sealed channels of a node.
+fn channels(settings: &config::NodeSettings, key: StaticKey, identity: &Identity) -> Channels {
+    let network = &settings.network;
+    Channels::new(ChannelSettings {
+        key,
+        swarm: SwarmSecret::open(),
+        policy: policy(network.encryption, network.loopback_encryption),
+        role: Role::Node,
+        max_channels: 2 * network.max_sessions as usize,
+        max_channels_per_host: network.max_sessions_per_address as usize,
+        epoch: identity.epoch,
+        secret: identity.secret,
+        suite: Suite::preferred(),
+    })
+}
+
+/// What the settings say of encryption.
+pub(crate) fn policy(elsewhere: config::Encryption, loopback: config::Encryption) -> Policy {
+    let of = |encryption| match encryption {
+        config::Encryption::Always => Encryption::Always,
+        config::Encryption::Prefer => Encryption::Prefer,
+        config::Encryption::Never => Encryption::Never,
+    };
+    Policy { elsewhere: of(elsewhere), loopback: of(loopback) }
 }
 
 impl NodeHandle {

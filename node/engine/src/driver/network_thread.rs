@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use messages::{ChunkHeader, FileMetadata, Kind, Outboard, Timestamp};
-use riffle_core::{Command, DiskResult, DownloadId, FinishedTarget, Node, Output, ShareId, Status, Wait};
+use riffle_core::{
+    Burst, Command, DiskResult, DownloadId, FinishedTarget, Node, Output, ShareId, Status, Wait,
+};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, info, trace};
@@ -136,7 +138,13 @@ impl NetworkThread {
             };
             let now = self.clock.now();
             for (from, datagram) in self.receiver.datagrams() {
-                if datagram.get(KIND_AT) == Some(&(Kind::Chunk as u8))
+                if Kind::is_channel(datagram) {
+                    if let Some((header, at)) = self.node.open(from, datagram, now)
+                        && let Some(place) = self.node.handle_opened_chunk(from, &header, at.len(), now)
+                    {
+                        self.pool.write(place, &datagram[at]);
+                    }
+                } else if datagram.get(KIND_AT) == Some(&(Kind::Chunk as u8))
                     && let Ok((header, payload)) = ChunkHeader::decode(datagram)
                 {
                     if let Some(place) = self.node.handle_chunk(from, &header, payload.len(), now) {
@@ -323,15 +331,16 @@ impl NetworkThread {
         let mut ready = Vec::new();
         self.file_cache.take_ready(&mut ready);
         for burst in ready {
-            let changed = self.transmitter.burst(&self.socket, &mut self.file_cache, burst);
-            self.on_share_changed(changed);
+            self.send_burst(burst);
         }
         self.file_cache.open_wanted();
     }
 
     /// Polls the core once and carries out what it says.
     fn poll_core(&mut self, out: &mut Output) -> Wait {
-        while let Some(changed) = self.transmitter.flush(&self.socket, &mut self.file_cache) {
+        while let Some(changed) =
+            self.transmitter.flush(&self.socket, &mut self.file_cache, self.node.channels())
+        {
             self.on_share_changed(Some(changed));
         }
         out.clear();
@@ -360,8 +369,7 @@ impl NetworkThread {
         self.send_datagrams(out);
         for burst in out.bursts.drain(..) {
             if let Some(burst) = self.file_cache.admit(burst) {
-                let changed = self.transmitter.burst(&self.socket, &mut self.file_cache, burst);
-                self.on_share_changed(changed);
+                self.send_burst(burst);
             }
         }
         for event in out.events.drain(..) {
@@ -373,12 +381,17 @@ impl NetworkThread {
         wait
     }
 
+    fn send_burst(&mut self, burst: Burst) {
+        let changed = self.transmitter.burst(&self.socket, &mut self.file_cache, self.node.channels(), burst);
+        self.on_share_changed(changed);
+    }
+
     /// Sends the control datagrams.
     fn send_datagrams(&mut self, out: &Output) {
         let mut rest = &out.datagrams[..];
         while let Some(first) = rest.first() {
             let count = self.transmitter.together(rest);
-            if first.zeros > 0 {
+            if first.is_probe {
                 self.transmitter.probe(&self.socket, first.to, &out.whole(first));
             } else {
                 let bytes = &out.bytes[first.range.start..rest[count - 1].range.end];

@@ -34,6 +34,35 @@ pub(crate) fn read_exact_at(file: &File, bytes: &mut [u8], offset: u64) -> io::R
     Ok(())
 }
 
+/// Fills `parts` one after the other from `offset` of a file on, with one system call where that is possible.
+///
+/// # Errors
+/// `UnexpectedEof` when the file ends before; the system's.
+pub(crate) fn read_exact_scattered(
+    file: &File,
+    parts: &mut [io::IoSliceMut<'_>],
+    offset: u64,
+) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    let mut filled = match rustix::io::preadv(file, parts, offset) {
+        Ok(read) => read,
+        Err(rustix::io::Errno::INTR) => 0,
+        Err(cause) => return Err(cause.into()),
+    };
+    #[cfg(not(target_os = "linux"))]
+    let mut filled = 0;
+    // What the system has left out: rarely anything.
+    let mut at = offset;
+    for part in parts {
+        let length = part.len();
+        let here = filled.min(length);
+        read_exact_at(file, &mut part[here..], at + here as u64)?;
+        filled -= here;
+        at += length as u64;
+    }
+    Ok(())
+}
+
 /// Writes at `offset` of a file, as many bytes as the system takes at once.
 ///
 /// Windows: the file's own position moves along; nothing here uses it.

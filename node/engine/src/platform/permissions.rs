@@ -67,22 +67,6 @@ pub(crate) const fn with_execution(mode: u32, is_executable: bool) -> u32 {
     if is_executable { mode | (mode & 0o444) >> 2 } else { mode & !0o111 }
 }
 
-/// Whether only this user can read the file of which `found` tells.
-///
-/// Windows: `true`, because the folder of the state is in the person's profile, which others cannot look into.
-pub(crate) fn is_read_by_user_alone(found: &Metadata) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt as _;
-        found.uid() == user() && found.mode() & 0o077 == 0
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = found;
-        true
-    }
-}
-
 /// Closes a folder of this user to all others, when it is open to them. Where it cannot be closed, the files in it are.
 ///
 /// # Errors

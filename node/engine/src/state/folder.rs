@@ -4,10 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use channel::StaticKey;
+use channel::secret_file::SecretFileError;
 use config::NodeLabel;
 use messages::NodeId;
-use rand::TryRng as _;
-use rand::rngs::SysRng;
 
 use super::files::{make_folder, write_whole};
 use super::lock::StateLock;
@@ -18,6 +18,9 @@ const MAX_NUMBERED: u32 = 4096;
 
 /// The folder of what is kept no longer than a program runs.
 const SPOOL: &str = "spool";
+
+/// The file of the node's key: the secret half, 32 bytes.
+const KEY: &str = "key";
 
 /// Why a node cannot have its state folder.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +39,7 @@ pub enum StateError {
         /// The system's reason.
         cause: io::Error,
     },
-    /// The file that says who the node is can be neither read nor written.
+    /// The file with the node's key can be neither read nor made.
     #[error("{}: {cause}", path.display())]
     Identity {
         /// The file.
@@ -44,13 +47,13 @@ pub enum StateError {
         /// The system's reason.
         cause: io::Error,
     },
-    /// The file that says who the node is says something else.
-    #[error("{}: {cause}; delete the file to give this node a new identity", path.display())]
+    /// The file with the node's key is none, or others may have read it.
+    #[error("{}: {cause}; delete the file to give this node a new key, and so a new identity", path.display())]
     DamagedIdentity {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        cause: messages::ParseIdError,
+        cause: SecretFileError,
     },
 }
 
@@ -59,7 +62,8 @@ pub enum StateError {
 pub struct StateFolder {
     label: NodeLabel,
     folder: PathBuf,
-    node: NodeId,
+    /// Who the node is, and can prove to be, in all its lives.
+    key: StaticKey,
     /// The system lets go of the lock when the process ends, however it ends.
     lock: StateLock,
 }
@@ -101,8 +105,8 @@ impl StateFolder {
         let Some(lock) = lock else { return Ok(None) };
         // A program that was killed may have left something there.
         let _ = fs::remove_dir_all(folder.join(SPOOL));
-        let node = read_or_make_id(&folder.join("id"))?;
-        Ok(Some(StateFolder { label, folder, node, lock }))
+        let key = read_or_make_key(&folder.join(KEY))?;
+        Ok(Some(StateFolder { label, folder, key, lock }))
     }
 
     /// What the node is called in logs and on screens.
@@ -112,7 +116,12 @@ impl StateFolder {
 
     /// Who the node is, in all its lives.
     pub fn node(&self) -> NodeId {
-        self.node
+        self.key.node_id()
+    }
+
+    /// The key from which [`StateFolder::node`] follows.
+    pub(crate) fn key(&self) -> &StaticKey {
+        &self.key
     }
 
     /// Where the prompt keeps its history.
@@ -138,6 +147,13 @@ impl StateFolder {
     /// Where the secret is under which journals of downloads are sealed: one for all nodes of this state.
     pub fn journal_key(&self) -> PathBuf {
         self.folder.with_file_name("journal-key")
+    }
+
+    /// Where the key of a tracker is that a node runs itself: one for all nodes of this state, so that the tracker stays
+    /// who it is when another node becomes it. `riffle-tracker` has it in the same place.
+    #[cfg(feature = "embedded-tracker")]
+    pub(crate) fn tracker_key(&self) -> PathBuf {
+        self.folder.with_file_name("tracker.key")
     }
 
     /// What a person should know when the folder could not be locked where it is.
@@ -178,30 +194,11 @@ fn make_own_folder(folder: &Path) -> io::Result<()> {
     close_folder(folder)
 }
 
-/// A new identity, from the system's random bytes.
-///
-/// # Errors
-/// When the system gives no random bytes.
-pub fn random_node() -> io::Result<NodeId> {
-    let mut bytes = [0; 16];
-    SysRng.try_fill_bytes(&mut bytes).map_err(io::Error::other)?;
-    Ok(NodeId::from_bytes(bytes))
-}
-
-fn read_or_make_id(path: &Path) -> Result<NodeId, StateError> {
-    let failed = |cause| StateError::Identity { path: path.to_owned(), cause };
-    match fs::read_to_string(path) {
-        Ok(text) => {
-            let damaged = |cause| StateError::DamagedIdentity { path: path.to_owned(), cause };
-            text.trim().parse().map_err(damaged)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let node = random_node().map_err(failed)?;
-            write_whole(path, format!("{node}\n").as_bytes()).map_err(failed)?;
-            Ok(node)
-        }
-        Err(error) => Err(failed(error)),
-    }
+fn read_or_make_key(path: &Path) -> Result<StaticKey, StateError> {
+    StaticKey::of_file(path).map_err(|error| match error {
+        SecretFileError::Io(cause) => StateError::Identity { path: path.to_owned(), cause },
+        cause => StateError::DamagedIdentity { path: path.to_owned(), cause },
+    })
 }
 
 #[cfg(test)]
@@ -224,6 +221,34 @@ mod tests {
         drop(first);
         assert_eq!(take(root.path(), Some(&label("seven"))).expect("free again").node(), node);
         assert_ne!(take(root.path(), Some(&label("eight"))).expect("free").node(), node);
+    }
+
+    #[test]
+    fn who_a_node_is_follows_from_its_key_whatever_an_earlier_version_left_there() {
+        let root = tempfile::tempdir().expect("a folder");
+        let own = root.path().join("node-3");
+        fs::create_dir(&own).expect("made");
+        fs::write(own.join("id"), "00112233445566778899aabbccddeeff\n").expect("written");
+        let state = take(root.path(), Some(&label("3"))).expect("free");
+        assert_eq!(state.node(), state.key().public().node_id());
+        assert_eq!(fs::read(own.join("key")).expect("there"), state.key().secret());
+        assert!(own.join("id").exists(), "nobody's file is removed");
+        let secret: String = state.key().secret().iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown = format!("{state:?}").to_lowercase();
+        assert!(
+            !shown.contains(&secret) && !shown.contains(&format!("{:?}", state.key().secret())),
+            "{shown}"
+        );
+    }
+
+    #[test]
+    fn a_copied_folder_is_the_same_node() {
+        let root = tempfile::tempdir().expect("a folder");
+        let first = take(root.path(), Some(&label("3"))).expect("free");
+        let copy = root.path().join("node-4");
+        fs::create_dir(&copy).expect("made");
+        fs::copy(root.path().join("node-3").join("key"), copy.join("key")).expect("copied");
+        assert_eq!(take(root.path(), Some(&label("4"))).expect("free").node(), first.node());
     }
 
     #[test]
@@ -263,14 +288,16 @@ mod tests {
     fn a_damaged_identity_is_said_and_not_replaced() {
         let root = tempfile::tempdir().expect("a folder");
         drop(take(root.path(), Some(&label("3"))).expect("free"));
-        fs::write(root.path().join("node-3").join("id"), "xyz").expect("written");
+        let path = root.path().join("node-3").join("key");
+        fs::write(&path, "xyz").expect("written");
         let error = take(root.path(), Some(&label("3"))).expect_err("damaged");
         assert!(matches!(error, StateError::DamagedIdentity { .. }), "{error}");
+        assert_eq!(fs::read(&path).expect("there"), b"xyz");
     }
 
     #[cfg(unix)]
     #[test]
-    fn only_its_owner_looks_into_the_folder_and_reads_the_identity() {
+    fn only_its_owner_looks_into_the_folder_and_reads_the_key() {
         use std::os::unix::fs::PermissionsExt as _;
         let root = tempfile::tempdir().expect("a folder");
         let state = root.path().join("state/riffle");
@@ -279,7 +306,7 @@ mod tests {
         take();
         let own = state.join("node-3");
         assert_eq!([&root.path().join("state"), &state, &own].map(|path| mode(path)), [0o700; 3]);
-        assert_eq!((mode(&own.join("id")), mode(&own.join("lock"))), (0o600, 0o600));
+        assert_eq!((mode(&own.join("key")), mode(&own.join("lock"))), (0o600, 0o600));
         // As an earlier version made it; the folder above it may be a person's own.
         for path in [&state, &own] {
             fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("set");

@@ -4,9 +4,12 @@ use std::any::Any;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
+use channel::secret_file::SecretFileError;
+use channel::{PublicKey, StaticKey};
 use config::TrackerSettings;
 use tokio::sync::oneshot;
 use tracing::Dispatch;
@@ -41,6 +44,7 @@ impl fmt::Debug for TrackerLog {
 #[derive(Debug)]
 pub struct EmbeddedTracker {
     address: SocketAddr,
+    key: PublicKey,
     /// Closed to end the tracker.
     running: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -55,6 +59,17 @@ pub enum EmbedError {
     /// The system gives no thread.
     #[error("the system gives no thread for it: {0}")]
     Thread(io::Error),
+    /// The file of its key cannot be read or made, or others may know what is in it.
+    #[error("its key {}: {cause}", path.display())]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: SecretFileError,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes: {0}")]
+    Randomness(io::Error),
 }
 
 impl EmbedError {
@@ -66,14 +81,28 @@ impl EmbedError {
 }
 
 impl EmbeddedTracker {
-    /// Starts a tracker at `listen`. What it does is said to `log`, until the tracker ends.
+    /// Starts a tracker at `listen`, whose key is of this life alone. What it does is said to `log`, until the tracker
+    /// ends.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
     pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
+        EmbeddedTracker::start_with(listen, log, || StaticKey::random().map_err(EmbedError::Randomness))
+    }
+
+    /// As [`EmbeddedTracker::start`], with the key by which others know the tracker. The key is asked for when the port
+    /// is had: who has the port is the tracker, and nobody else needs a key.
+    pub(crate) fn start_with(
+        listen: SocketAddr,
+        log: TrackerLog,
+        key: impl FnOnce() -> Result<StaticKey, EmbedError>,
+    ) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
+        let key = key()?;
         let address = socket.local_addr();
         let (running, ended) = oneshot::channel::<()>();
+        let public = key.public();
+        let key = key.clone();
         let serve = move || {
             let TrackerLog { dispatch, guard } = log;
             let _guard = guard;
@@ -81,20 +110,26 @@ impl EmbeddedTracker {
                 let end = async {
                     let _ = ended.await;
                 };
-                if let Err(error) = driver::serve(socket, TrackerSettings::default(), end) {
+                if let Err(error) = driver::serve(socket, TrackerSettings::default(), key, end) {
                     tracing::error!(%error, "tracker stopped");
                 }
             });
         };
         let thread =
             thread::Builder::new().name("tracker".to_owned()).spawn(serve).map_err(EmbedError::Thread)?;
-        Ok(EmbeddedTracker { address, running: Some(running), thread: Some(thread) })
+        Ok(EmbeddedTracker { address, key: public, running: Some(running), thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Its static public key.
+    #[must_use]
+    pub fn key(&self) -> PublicKey {
+        self.key
     }
 }
 
@@ -119,6 +154,10 @@ mod tests {
         let address = tracker.address();
         assert!(answers(address));
         assert!(EmbeddedTracker::start(address, TrackerLog::none()).expect_err("taken").is_taken());
+        let no_key = || panic!("nobody needs a key without the port");
+        assert!(
+            EmbeddedTracker::start_with(address, TrackerLog::none(), no_key).expect_err("taken").is_taken()
+        );
         drop(tracker);
         assert!(!answers(address));
     }

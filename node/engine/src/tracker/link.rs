@@ -2,22 +2,27 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+#[cfg(feature = "embedded-tracker")]
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use channel::PublicKey;
+#[cfg(feature = "embedded-tracker")]
+use channel::StaticKey;
 use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
 
 #[cfg(feature = "embedded-tracker")]
-use super::embedded::{EmbeddedTracker, TrackerLog, TrackerLogFactory};
+use super::embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
 use super::interfaces::Interfaces;
-use super::name::{Directory, TrackerName, unreachable_from};
+use super::name::{Directory, NamedTracker, TrackerName, unreachable_from};
 use super::probe::{answers, can_reach};
 
 /// Which tracker a node is to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackerChoice {
     /// The tracker at this host and port. A name is looked up again and again, and followed where it leads.
-    Named(TrackerAddress),
+    Named(NamedTracker),
     /// The tracker at the default address of this host.
     Default,
     /// The tracker at the default address of this host. Where none answers, this node runs one itself.
@@ -53,6 +58,8 @@ pub struct TrackerStatus {
     pub is_embedded: bool,
     /// Whether whoever reaches this host reaches the tracker in this process.
     pub is_open: bool,
+    /// The tracker's static public key; `None`: nobody has said it.
+    pub key: Option<PublicKey>,
 }
 
 impl TrackerStatus {
@@ -65,6 +72,7 @@ impl TrackerStatus {
             trouble: None,
             is_embedded: false,
             is_open: false,
+            key: None,
         }
     }
 }
@@ -92,7 +100,34 @@ pub(crate) struct TrackerLink {
     )]
     listen: IpAddr,
     #[cfg(feature = "embedded-tracker")]
-    log: Option<TrackerLogFactory>,
+    embedding: Embedding,
+}
+
+/// What a tracker that the node runs itself is made with.
+#[cfg(feature = "embedded-tracker")]
+#[derive(Default)]
+pub(crate) struct Embedding {
+    /// Makes its log; `None`: it has none.
+    pub(crate) log: Option<TrackerLogFactory>,
+    /// The file of its key, by which others know it in all its lives; `None`: the key is of one life alone.
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+#[cfg(feature = "embedded-tracker")]
+impl Embedding {
+    fn log(&self) -> Result<TrackerLog, TrackerError> {
+        let log = self.log.as_ref().map_or_else(|| Ok(TrackerLog::none()), |log| log());
+        log.map_err(|error| TrackerError::Embed(error.to_string()))
+    }
+
+    fn key(&self) -> Result<StaticKey, EmbedError> {
+        match &self.key_file {
+            Some(path) => {
+                StaticKey::of_file(path).map_err(|cause| EmbedError::KeyFile { path: path.clone(), cause })
+            }
+            None => StaticKey::random().map_err(EmbedError::Randomness),
+        }
+    }
 }
 
 /// The kind of tracker that a node uses.
@@ -119,14 +154,14 @@ impl TrackerLink {
         choice: &TrackerChoice,
         listen: IpAddr,
         directory: Arc<dyn Directory>,
-        #[cfg(feature = "embedded-tracker")] log: Option<TrackerLogFactory>,
+        #[cfg(feature = "embedded-tracker")] embedding: Embedding,
     ) -> Result<TrackerLink, TrackerError> {
         let link = |status, role| TrackerLink {
             status,
             role,
             listen,
             #[cfg(feature = "embedded-tracker")]
-            log,
+            embedding,
         };
         let embeds = match choice {
             TrackerChoice::Named(named) => {
@@ -203,14 +238,15 @@ impl TrackerLink {
         if !self.is_replaceable() {
             return Ok(false);
         }
-        let log = self.log.as_ref().map_or_else(|| Ok(TrackerLog::none()), |log| log());
-        let log = log.map_err(|error| TrackerError::Embed(error.to_string()))?;
-        match EmbeddedTracker::start(SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT), log) {
+        let listen = SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT);
+        match EmbeddedTracker::start_with(listen, self.embedding.log()?, || self.embedding.key()) {
             Ok(embedded) => {
+                let key = Some(embedded.key());
                 self.role = Role::Embedded(embedded);
                 self.status = TrackerStatus {
                     is_embedded: true,
                     is_open: !self.listen.is_loopback(),
+                    key,
                     ..TrackerStatus::at(embedded_address(self.listen))
                 };
                 Ok(true)
@@ -238,17 +274,19 @@ impl fmt::Debug for TrackerLink {
 
 /// The tracker that `named` names, as far as is known yet.
 fn named_tracker(
-    named: &TrackerAddress,
+    named: &NamedTracker,
     listen: IpAddr,
     directory: Arc<dyn Directory>,
 ) -> Result<(TrackerStatus, Role), TrackerError> {
     let status = TrackerStatus {
-        named: Some(named.to_string()),
+        named: Some(named.address.to_string()),
         address: None,
         trouble: None,
         is_embedded: false,
         is_open: false,
+        key: named.key,
     };
+    let named = &named.address;
     let Ok(ip) = named.host().parse() else {
         return Ok((status, Role::Named(TrackerName::look_up(named.clone(), listen, directory))));
     };
@@ -335,7 +373,7 @@ mod tests {
             ip(listen),
             Arc::new(Nothing),
             #[cfg(feature = "embedded-tracker")]
-            None,
+            Embedding::default(),
         )
     }
 
@@ -345,6 +383,30 @@ mod tests {
         assert!(error.to_string().starts_with("the tracker 127.0.0.1:1: it has no address"), "{error}");
         let there = find("127.0.0.1:1", "::").expect("reachable");
         assert_eq!(there.status().address, Some("127.0.0.1:1".parse().expect("an address")));
+    }
+
+    #[test]
+    fn the_key_that_a_person_gave_with_the_name_is_known_and_no_other() {
+        let key = PublicKey::from_bytes([7; 32]);
+        let link = find(&format!("{key}@127.0.0.1:1"), "::").expect("reachable");
+        assert_eq!(link.status().key, Some(key));
+        assert_eq!(link.status().to_string(), "127.0.0.1:1");
+        assert_eq!(find("127.0.0.1:1", "::").expect("reachable").status().key, None);
+    }
+
+    #[cfg(feature = "embedded-tracker")]
+    #[test]
+    fn a_tracker_of_this_state_has_the_same_key_in_its_next_life_and_a_damaged_key_is_said() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tracker.key");
+        let embedding = || Embedding { log: None, key_file: Some(path.clone()) };
+        let key = |embedding: Embedding| embedding.key().map(|key| key.public());
+        assert_eq!(key(embedding()).expect("made"), key(embedding()).expect("read"));
+        let none = || key(Embedding::default()).expect("drawn");
+        assert_ne!(none(), none());
+        std::fs::write(&path, "short").expect("written");
+        let error = key(embedding()).expect_err("damaged").to_string();
+        assert!(error.contains("tracker.key: it is not a file of 32 secret bytes"), "{error}");
     }
 
     #[test]

@@ -11,8 +11,11 @@ mod watch;
 
 #[cfg(feature = "embedded-tracker")]
 pub use embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
+#[cfg(feature = "embedded-tracker")]
+pub(crate) use link::Embedding;
 pub(crate) use link::TrackerLink;
 pub use link::{TrackerChoice, TrackerError, TrackerForOthers, TrackerStatus};
 pub(crate) use name::System;
+pub use name::{NamedTracker, NamedTrackerError};
 pub use query::{QueryError, TrackerQuery};
 pub(crate) use watch::{TrackerSigns, TrackerWatch};

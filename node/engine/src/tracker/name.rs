@@ -4,12 +4,14 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use config::TrackerAddress;
+use channel::{ParseKeyError, PublicKey};
+use config::{TrackerAddress, ValueError};
 
 use super::probe::{answers, can_reach};
 
@@ -23,6 +25,54 @@ const MAX_REST: Duration = Duration::from_secs(10);
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// The most addresses of one name that are tried.
 const MAX_ADDRESSES: usize = 16;
+
+/// A tracker as a person names it: `HOST:PORT`, or `KEY@HOST:PORT` with its static public key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedTracker {
+    /// Where it is.
+    pub address: TrackerAddress,
+    /// Its key, of 52 characters; `None`: the person did not say it.
+    pub key: Option<PublicKey>,
+}
+
+/// Why some text names no tracker.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NamedTrackerError {
+    /// What stands before the `@` is no key.
+    #[error("what stands before the @ is no key: {0}")]
+    Key(#[from] ParseKeyError),
+    /// The rest is no address.
+    #[error(transparent)]
+    Address(#[from] ValueError),
+}
+
+impl From<TrackerAddress> for NamedTracker {
+    fn from(address: TrackerAddress) -> NamedTracker {
+        NamedTracker { address, key: None }
+    }
+}
+
+impl FromStr for NamedTracker {
+    type Err = NamedTrackerError;
+
+    fn from_str(text: &str) -> Result<NamedTracker, NamedTrackerError> {
+        let trimmed = text.trim();
+        match trimmed.split_once('@') {
+            Some((key, address)) => Ok(NamedTracker { key: Some(key.parse()?), address: address.parse()? }),
+            None => Ok(NamedTracker { key: None, address: text.parse()? }),
+        }
+    }
+}
+
+/// As it is typed.
+impl fmt::Display for NamedTracker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.key {
+            Some(key) => write!(f, "{key}@{}", self.address),
+            None => self.address.fmt(f),
+        }
+    }
+}
 
 /// Where names are looked up, and trackers asked whether they are there.
 pub(crate) trait Directory: Send + Sync {

@@ -5,19 +5,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use channel::{ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmSecret};
+use config::NodeSettings;
 use messages::tracker_to_node::Listed;
-use messages::{NodeId, Timestamp};
+use messages::{BootEpoch, Kind, Timestamp};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question};
 use tokio::net::UdpSocket;
 
+use super::link::Embedding;
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
-use crate::state::random_node;
+#[cfg(feature = "embedded-tracker")]
+use crate::driver::policy;
 
-/// The longest datagram of a tracker, in bytes.
-const MAX_LENGTH: usize = messages::limits::CONTROL_DATAGRAM;
+/// The longest datagram of a tracker, in bytes, sealed.
+const MAX_LENGTH: usize = messages::limits::CONTROL_DATAGRAM + 64;
 /// How often it is looked whether the tracker's name has been resolved.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
@@ -49,8 +53,8 @@ pub enum QueryError {
 #[derive(Debug)]
 pub struct TrackerQuery {
     tracker: TrackerLink,
-    /// Known to no tracker: it is never registered.
-    node: NodeId,
+    /// The channel with the tracker, under a key that no tracker knows: it is never registered.
+    channels: Channels,
     /// Where the tracker is, and a socket that reaches it.
     way: Option<(SocketAddr, UdpSocket)>,
     started: Instant,
@@ -60,11 +64,12 @@ impl TrackerQuery {
     /// A tracker that says nothing for this long does not answer.
     pub const TIMEOUT: Duration = Duration::from_secs(5);
 
-    /// Will ask the tracker of `choice` from the address `listen` (unspecified: any).
+    /// Will ask the tracker of `choice` from the address at which `settings` listen (unspecified: any), sealed or in the
+    /// clear as they say.
     ///
     /// # Errors
     /// When its address cannot be reached from this host, or the system gives no random bytes.
-    pub fn new(choice: &TrackerChoice, listen: IpAddr) -> Result<TrackerQuery, QueryError> {
+    pub fn new(choice: &TrackerChoice, settings: &NodeSettings) -> Result<TrackerQuery, QueryError> {
         let choice = match choice {
             // Whoever only asks has nothing that a tracker of its own would know.
             TrackerChoice::DefaultOrEmbedded => &TrackerChoice::Default,
@@ -72,13 +77,26 @@ impl TrackerQuery {
         };
         let tracker = TrackerLink::find(
             choice,
-            listen,
+            settings.listen.0.ip(),
             Arc::new(System),
             #[cfg(feature = "embedded-tracker")]
-            None,
+            Embedding::default(),
         )?;
-        let node = random_node().map_err(QueryError::NoRandomBytes)?;
-        Ok(TrackerQuery { tracker, node, way: None, started: Instant::now() })
+        let mut secret = [0; 32];
+        let drawn = SysRng.try_fill_bytes(&mut secret);
+        drawn.map_err(|cause| QueryError::NoRandomBytes(io::Error::other(cause)))?;
+        let channels = Channels::new(ChannelSettings {
+            key: StaticKey::random().map_err(QueryError::NoRandomBytes)?,
+            swarm: SwarmSecret::open(),
+            policy: policy(settings.network.encryption, settings.network.loopback_encryption),
+            role: Role::Node,
+            max_channels: 1,
+            max_channels_per_host: 1,
+            epoch: BootEpoch(0),
+            secret,
+            suite: Suite::preferred(),
+        });
+        Ok(TrackerQuery { tracker, channels, way: None, started: Instant::now() })
     }
 
     /// What is known of the tracker.
@@ -121,7 +139,7 @@ impl TrackerQuery {
     }
 
     /// A socket that reaches `address`, the same as long as that stays.
-    async fn way_to(&mut self, address: SocketAddr) -> Result<&UdpSocket, QueryError> {
+    async fn find_way_to(&mut self, address: SocketAddr) -> Result<(), QueryError> {
         let way = match self.way.take() {
             Some(way) if way.0 == address => way,
             _ => {
@@ -137,7 +155,8 @@ impl TrackerQuery {
                 (address, socket)
             }
         };
-        Ok(&self.way.insert(way).1)
+        self.way = Some(way);
+        Ok(())
     }
 
     async fn converse(
@@ -148,23 +167,50 @@ impl TrackerQuery {
     ) -> Result<InquiryEnd, QueryError> {
         let seed =
             SysRng.try_next_u32().map_err(|cause| QueryError::NoRandomBytes(io::Error::other(cause)))?;
+        if let Some(key) = self.tracker.status().key {
+            self.channels.expect_key(address, key);
+        }
+        let node = self.channels.node_id();
         let started = self.started;
         let now = || Timestamp::ZERO + started.elapsed();
-        let mut inquiry = Inquiry::new(question, self.node, seed, Self::TIMEOUT, now());
-        let socket = self.way_to(address).await?;
-        let (mut datagram, mut received) = (Vec::new(), [0; MAX_LENGTH + 1]);
+        let mut inquiry = Inquiry::new(question, node, seed, Self::TIMEOUT, now());
+        self.find_way_to(address).await?;
+        let (Some((_, socket)), channels) = (&self.way, &mut self.channels) else {
+            unreachable!("the way was found above")
+        };
+        let (mut datagram, mut sealed, mut received) = (Vec::new(), Vec::new(), [0; MAX_LENGTH + 1]);
         loop {
             datagram.clear();
             match inquiry.poll(now(), &mut datagram) {
-                // What the path refuses is asked again, like what is lost on it.
-                InquiryStep::Send => drop(socket.send(&datagram).await),
+                InquiryStep::Send => {
+                    sealed.clear();
+                    let leaves = channels.seal(address, &datagram, now(), &mut sealed);
+                    // What the path refuses is asked again, like what is lost on it.
+                    for (_, bytes) in channels.take_outbox() {
+                        drop(socket.send(&bytes).await);
+                    }
+                    if leaves {
+                        drop(socket.send(&sealed).await);
+                    }
+                }
                 InquiryStep::Found(contents) => take(contents).await,
                 InquiryStep::Over(end) => return Ok(end),
                 InquiryStep::Wait(until) => {
                     let left = until.since(now());
                     match tokio::time::timeout(left, socket.recv(&mut received)).await {
                         Ok(Ok(length)) => {
-                            inquiry.handle_datagram(received.get(..length).unwrap_or_default(), now());
+                            let bytes = received.get_mut(..length).unwrap_or_default();
+                            if Kind::is_channel(bytes) {
+                                if let Received::Opened { range, .. } = channels.handle(address, bytes, now())
+                                {
+                                    inquiry.handle_datagram(&bytes[range], now());
+                                }
+                                for (_, bytes) in channels.take_outbox() {
+                                    drop(socket.send(&bytes).await);
+                                }
+                            } else if channels.takes_in_the_clear(address) {
+                                inquiry.handle_datagram(bytes, now());
+                            }
                         }
                         // Nobody is there now: somebody may be before the time is over.
                         Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {}

@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use channel::PublicKey;
+
 use riffle_core::Event;
 use tokio::sync::watch;
 
@@ -113,7 +115,7 @@ impl TrackerWatch {
         link: TrackerLink,
         listen: IpAddr,
         (signs, heard): (TrackerSigns, HeardSigns),
-        moved: impl Fn(SocketAddr) + Send + 'static,
+        moved: impl Fn(SocketAddr, Option<PublicKey>) + Send + 'static,
         log: tracing::Dispatch,
     ) -> io::Result<TrackerWatch> {
         let (sender, status) = watch::channel(link.status().clone());
@@ -156,7 +158,7 @@ struct Keeper {
     contact: Contact,
     look_due: Instant,
     status: watch::Sender<TrackerStatus>,
-    moved: Box<dyn Fn(SocketAddr) + Send>,
+    moved: Box<dyn Fn(SocketAddr, Option<PublicKey>) + Send>,
 }
 
 impl Keeper {
@@ -187,7 +189,7 @@ impl Keeper {
             self.show();
             if has_moved && let Some(address) = self.link.status().address {
                 tracing::info!(tracker = %self.link.status(), "tracker found by its name");
-                (self.moved)(address);
+                (self.moved)(address, self.link.status().key);
             }
             if self.link.is_replaceable() && now >= self.look_due {
                 self.look_due = now + LOOK_EVERY;
@@ -202,11 +204,12 @@ impl Keeper {
         match look(self.contact, answers(address)) {
             Look::Settled => {}
             Look::Again => self.contact = Contact::Missing,
-            Look::Rejoin => (self.moved)(address),
+            Look::Rejoin => (self.moved)(address, self.link.status().key),
             Look::TakeOver => match self.link.embed() {
                 Ok(true) => {
                     self.show();
-                    (self.moved)(self.link.status().address.unwrap_or(address));
+                    let status = self.link.status();
+                    (self.moved)(status.address.unwrap_or(address), status.key);
                 }
                 // Another node was faster: the next look finds it.
                 Ok(false) => {}
@@ -221,6 +224,7 @@ impl Keeper {
         self.status.send_if_modified(|shown| {
             let is_news = shown.address != status.address
                 || shown.is_embedded != status.is_embedded
+                || shown.key != status.key
                 || (status.address.is_none() && shown.trouble != status.trouble);
             if is_news {
                 shown.clone_from(status);

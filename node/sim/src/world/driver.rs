@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use messages::{CHUNK_HEADER, Name, PieceIndex, Timestamp};
+use channel::{SEALED_CHUNK_PREFIX, TAG_LENGTH};
+use messages::{CHUNK_HEADER, ChunkHeader, Kind, Name, PieceIndex, Timestamp};
 use rand::RngExt as _;
-use riffle_core::{Burst, BurstPart, Event, Failure, Output, Source};
+use riffle_core::{Burst, BurstPart, Event, Failure, Output, Placement, Source};
 
 use super::fault::Fault;
 use super::host::{Manners, WishState};
@@ -41,18 +42,39 @@ impl World {
         }
         let host = &mut self.hosts[to.0];
         match payload {
+            Payload::Control(mut bytes) if Kind::is_channel(&bytes) => {
+                let chunk = host.node.open(from, &mut bytes, self.now);
+                assert_eq!(chunk, None, "CHUNKs are not sealed as control datagrams");
+            }
             Payload::Control(bytes) => host.node.handle_datagram(from, &bytes, self.now),
             Payload::Chunk { header, length, source } => {
-                if let Some(place) = host.node.handle_chunk(from, &header, length as usize, self.now) {
-                    let again = header.piece != PieceIndex::OUTBOARD
-                        && host.disk.has_stored(source.content, header.piece);
-                    assert!(!again, "{to:?} fetches {}, which it has", header.piece);
-                    host.disk.pool.place(place.buffer, place.offset, length, source);
-                    if header.piece != PieceIndex::OUTBOARD {
-                        self.on_arrived(to, u64::from(length) + CHUNK_HEADER as u64 + IP_HEADERS);
-                    }
-                }
+                let place = host.node.handle_chunk(from, &header, length as usize, self.now);
+                self.place(to, &header, place, (length, source));
             }
+            Payload::Sealed { mut frame, length, source } => {
+                let Some((header, _)) = host.node.open(from, &mut frame, self.now) else { return };
+                let place = host.node.handle_opened_chunk(from, &header, length as usize, self.now);
+                self.place(to, &header, place, (length, source));
+            }
+        }
+    }
+
+    /// Puts the bytes of a CHUNK where the core wants them, if it does.
+    fn place(
+        &mut self,
+        to: HostId,
+        header: &ChunkHeader,
+        place: Option<Placement>,
+        (length, source): (u32, Provenance),
+    ) {
+        let Some(place) = place else { return };
+        let host = &mut self.hosts[to.0];
+        let again =
+            header.piece != PieceIndex::OUTBOARD && host.disk.has_stored(source.content, header.piece);
+        assert!(!again, "{to:?} fetches {}, which it has", header.piece);
+        host.disk.pool.place(place.buffer, place.offset, length, source);
+        if header.piece != PieceIndex::OUTBOARD {
+            self.on_arrived(to, u64::from(length) + CHUNK_HEADER as u64 + IP_HEADERS);
         }
     }
 
@@ -129,8 +151,12 @@ impl World {
             let index = match burst.part(index) {
                 BurstPart::Segment(index) => index,
                 BurstPart::Ping(ping) => {
-                    let mut bytes = Vec::new();
+                    let (mut bytes, mut sealed) = (Vec::new(), Vec::new());
                     messages::encode(burst.first.conversation, &ping, &mut bytes);
+                    if let Some(channels) = self.hosts[id.0].node.channels() {
+                        channels.seal(burst.to, &bytes, now, &mut sealed);
+                        bytes = sealed;
+                    }
                     self.send(id, address, burst.to, Payload::Control(bytes));
                     continue;
                 }
@@ -146,7 +172,17 @@ impl World {
             if manners == Manners::Scripted(OwnerScript::DropsLongChunks) && length > BASE_SEGMENT {
                 continue;
             }
-            self.send(id, address, burst.to, Payload::Chunk { header, length, source });
+            let payload = match self.hosts[id.0].node.channels() {
+                Some(channels) if channels.is_sealed(burst.to) => {
+                    // A channel that is gone carries nothing any more.
+                    let Some(sealer) = channels.sealer(burst.to, header.conversation) else { return };
+                    let mut frame = vec![0; SEALED_CHUNK_PREFIX + 1 + TAG_LENGTH];
+                    sealer.seal_chunk(&header, &mut frame);
+                    Payload::Sealed { frame, length, source }
+                }
+                _ => Payload::Chunk { header, length, source },
+            };
+            self.send(id, address, burst.to, payload);
         }
     }
 

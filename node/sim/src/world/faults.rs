@@ -8,6 +8,7 @@ use riffle_core::{Command, Identity, Node};
 
 use super::fault::{Fault, Move};
 use super::host::{State, WishState};
+use super::sealing::sealed;
 use super::sim_event::SimEvent;
 use super::{HostId, World};
 use crate::disk::Around;
@@ -80,7 +81,8 @@ impl World {
         let identity = Identity { node: host.id, epoch, secret, seed };
         let buffer = host.receive_buffer.told_to_core();
         host.process.former.push(host.node.counters());
-        host.node = Node::new(host.settings.clone(), &identity, Some(self.tracker.address), buffer, self.now);
+        let node = Node::new(host.settings.clone(), &identity, Some(self.tracker.address), buffer, self.now);
+        host.node = sealed(node, host.key.as_ref(), &identity);
         host.process.state = State::Runs;
         host.person.wishes.iter_mut().for_each(|wish| {
             if matches!(wish.state, WishState::Ordered(_) | WishState::Again) {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use channel::{Policy, StaticKey};
 use config::NodeSettings;
 use messages::{Name, NodeId, Timestamp};
 use riffle_core::{Counters, DownloadId, DownloadOrder, Event, Failure, Node};
@@ -186,6 +187,8 @@ pub struct Host {
     /// How many downloads have ended.
     pub ended: usize,
     pub(super) settings: NodeSettings,
+    /// The key of its channels, and what may be in the clear. `None`: everything is.
+    pub(super) key: Option<(StaticKey, Policy)>,
     pub(super) polling: Polling,
     /// When a scripted owner sends its last segment so far.
     pub(super) drips_at: Timestamp,
@@ -195,7 +198,7 @@ impl Host {
     /// A host whose node has just started.
     pub(super) fn new(
         node: Node,
-        id: NodeId,
+        (id, key): (NodeId, Option<(StaticKey, Policy)>),
         settings: NodeSettings,
         address: SocketAddr,
         link: LinkSpec,
@@ -214,6 +217,7 @@ impl Host {
             events: Vec::new(),
             ended: 0,
             settings,
+            key,
             polling: Polling { round: 0, polls: 0, polled_at: Timestamp::ZERO },
             drips_at: Timestamp::ZERO,
         }

@@ -13,6 +13,7 @@ mod payload;
 mod record;
 mod scripted_downloaders;
 mod scripted_owners;
+mod sealing;
 mod sim_event;
 mod strangers;
 mod tracker_host;
@@ -23,6 +24,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use channel::{Policy, StaticKey};
 use config::NodeSettings;
 use messages::{BootEpoch, ContentId, Name, NodeId, Timestamp};
 use rand::rngs::StdRng;
@@ -44,6 +46,7 @@ pub use scripted_downloaders::{
     Behaviour, DownloaderScript, ScriptedDownloader, addresses, addresses_of_one_prefix,
 };
 pub use scripted_owners::OwnerScript;
+use sealing::sealed;
 use sim_event::SimEvent;
 pub use strangers::Strangers;
 pub use tracker_host::TrackerHost;
@@ -74,6 +77,8 @@ pub struct World {
     pub injector: Option<Injector>,
     /// What is measured and kept.
     pub record: Record,
+    /// How hosts that are added talk. `None`: in the clear, without channels.
+    policy: Option<Policy>,
     network: Network,
     scripted_downloaders: BTreeMap<HostId, ScriptedDownloader>,
     cubic: Option<Cubic>,
@@ -88,10 +93,11 @@ impl World {
         let mut rng = StdRng::seed_from_u64(seed);
         let now = Timestamp::ZERO + Duration::from_secs(1);
         let tracker = TrackerHost::new(tracker_link, &mut rng, now);
-        World {
+        let mut world = World {
             now,
             hosts: Vec::new(),
             library: Library::default(),
+            policy: None,
             network: Network::new(tracker.address),
             tracker,
             strangers: Strangers::default(),
@@ -102,7 +108,18 @@ impl World {
             queue: EventQueue::default(),
             rng,
             scratch: Output::default(),
+        };
+        if cfg!(feature = "sealed") {
+            world.seal(Policy::SEALED);
         }
+        world
+    }
+
+    /// From now on what hosts and the tracker say travels as `policy` asks for. Hosts that are there already go on as
+    /// they began.
+    pub fn seal(&mut self, policy: Policy) {
+        self.policy = Some(policy);
+        self.seal_tracker();
     }
 
     /// Adds a host behind `link` whose node starts now.
@@ -113,12 +130,16 @@ impl World {
     /// Adds a host with a receive buffer of `receive_buffer` bytes, whose node starts now.
     pub fn add_host_with(&mut self, link: LinkSpec, settings: NodeSettings, receive_buffer: u64) -> HostId {
         let host = HostId(self.hosts.len());
-        let identity = Identity {
-            node: NodeId::from_bytes(self.rng.random()),
-            epoch: BootEpoch(1),
-            secret: self.rng.random(),
-            seed: self.rng.random(),
+        let (key, id) = match self.policy {
+            Some(policy) => {
+                let key = StaticKey::from_secret(self.rng.random());
+                let id = key.node_id();
+                (Some((key, policy)), id)
+            }
+            None => (None, NodeId::from_bytes(self.rng.random())),
         };
+        let identity =
+            Identity { node: id, epoch: BootEpoch(1), secret: self.rng.random(), seed: self.rng.random() };
         let receive_buffer = ReceiveBuffer::new(receive_buffer);
         let node = Node::new(
             settings.clone(),
@@ -127,8 +148,9 @@ impl World {
             receive_buffer.told_to_core(),
             self.now,
         );
+        let node = sealed(node, key.as_ref(), &identity);
         let address = self.network.address_of_new(host);
-        self.hosts.push(Host::new(node, identity.node, settings, address, link, receive_buffer));
+        self.hosts.push(Host::new(node, (identity.node, key), settings, address, link, receive_buffer));
         self.schedule(self.now, SimEvent::Wake { host, round: 0 });
         host
     }

@@ -9,6 +9,15 @@ use crate::disk::Provenance;
 pub enum Payload {
     /// A control datagram.
     Control(Vec<u8>),
+    /// A sealed CHUNK, whose bytes are only named: what is sealed is its header.
+    Sealed {
+        /// The frame of a CHUNK with one byte, which stands for all.
+        frame: Vec<u8>,
+        /// How many bytes there are in truth.
+        length: u32,
+        /// Which bytes these are.
+        source: Provenance,
+    },
     /// A CHUNK, whose bytes are only named.
     Chunk {
         /// Its header.
@@ -26,6 +35,7 @@ impl Payload {
         match self {
             Payload::Control(bytes) => bytes.len() as u64,
             Payload::Chunk { length, .. } => u64::from(*length) + CHUNK_HEADER as u64,
+            Payload::Sealed { frame, length, .. } => (frame.len() - 1) as u64 + u64::from(*length),
         }
     }
 
@@ -39,6 +49,10 @@ impl Payload {
 
     /// Flips one bit of a CHUNK, in its header or behind it.
     pub(super) fn damage(&mut self, bit: u32) {
+        if let Payload::Sealed { frame, .. } = self {
+            let bit = bit as usize % (frame.len() * 8);
+            frame[bit / 8] ^= 1 << (bit % 8);
+        }
         let Payload::Chunk { header, length, source } = self else {
             return;
         };

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use config::TrackerSettings;
-use messages::Timestamp;
+use messages::{Kind, Timestamp};
 use rand::RngExt as _;
 use rand::rngs::StdRng;
 use tracker::{Output, Tracker};
@@ -53,7 +53,11 @@ impl World {
         if let (Payload::Control(bytes), true) = (payload, self.tracker.is_running) {
             self.count_from_stranger(TRACKER, from, bytes.len() as u64);
             let reached_at = Some(self.tracker.address.ip());
-            self.tracker.core.handle_datagram(from, reached_at, bytes, self.now);
+            if Kind::is_channel(bytes) {
+                self.tracker.core.handle_sealed(from, reached_at, &mut bytes.clone(), self.now);
+            } else {
+                self.tracker.core.handle_datagram(from, reached_at, bytes, self.now);
+            }
             self.poll_tracker();
         }
     }
@@ -62,6 +66,7 @@ impl World {
     pub(super) fn start_tracker(&mut self) {
         self.trace(8, TRACKER, 0);
         self.tracker.core = start(&mut self.rng, self.now);
+        self.seal_tracker();
         self.tracker.is_running = true;
         self.poll_tracker();
     }

@@ -11,6 +11,7 @@ mod listing;
 mod many;
 mod paths;
 mod registering;
+mod sealed;
 mod seeds;
 mod silence;
 mod swarms;

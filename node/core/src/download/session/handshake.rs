@@ -91,6 +91,15 @@ impl Session {
         true
     }
 
+    /// Handles the first answer of who is at the owner's address, where a channel is being opened. It is there, so its
+    /// silence is lost datagrams.
+    pub(crate) fn handle_answered(&mut self, cx: &Context<'_>) {
+        if let SessionState::Handshake(handshake) = &mut self.state {
+            handshake.tries = 1;
+            handshake.next_at = cx.now + cx.settings.network.hello_timeout;
+        }
+    }
+
     /// Handles WELCOME, which opens the session. Returns whether the WELCOME was awaited.
     pub(crate) fn handle_welcome(&mut self, welcome: &Welcome, cx: &mut Context<'_>) -> bool {
         let SessionState::Handshake(handshake) = &self.state else {
@@ -102,6 +111,8 @@ impl Session {
         // The time that the owner echoes may be false, so the round trip counts as no longer than the handshake has
         // lasted.
         let rtt = cx.now.since_wire_micros(welcome.echoed_at).min(cx.now.since(handshake.began));
+        // HELLO may have waited for the channel, whose handshake took one round trip.
+        let rtt = cx.handshake_rtt(self.contact.peer).map_or(rtt, |of_channel| rtt.min(of_channel));
         let settings = flow_settings(welcome, rtt, cx);
         let flow = Flow::new(settings, cx.rng.random(), Some(rtt), cx.now);
         self.state = SessionState::Established(Box::new(Established::new(welcome, flow)));

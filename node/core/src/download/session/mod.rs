@@ -89,7 +89,8 @@ impl Session {
         peer: SocketAddr,
         cx: &mut Context<'_>,
     ) -> Session {
-        let local = cx.routes.open(Route::Download(download, key), cx.rng);
+        cx.expect(peer, owner);
+        let local = cx.open_route(peer, Route::Download(download, key));
         let handshake = Handshake::new(cx.rng.random(), cx.now);
         Session {
             contact: Contact { key, download, content, owner, peer, local },

@@ -8,6 +8,7 @@
 mod search;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -48,6 +49,16 @@ const PATH_LIFETIME: Duration = Duration::from_secs(600);
 pub(crate) struct PathMtus {
     by_peer: BTreeMap<SocketAddr, PathMtu>,
     max_datagram: u16,
+    overhead: Overhead,
+}
+
+/// By how many bytes a datagram to a peer is longer on its way than what is said in it.
+struct Overhead(Box<dyn Fn(SocketAddr) -> u16 + Send>);
+
+impl fmt::Debug for Overhead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Overhead(..)")
+    }
 }
 
 /// What is known of the path to one peer.
@@ -71,7 +82,12 @@ impl PathMtus {
         } else {
             max_datagram.clamp(BASE, MAX_DATAGRAM as u16)
         };
-        PathMtus { by_peer: BTreeMap::new(), max_datagram }
+        PathMtus { by_peer: BTreeMap::new(), max_datagram, overhead: Overhead(Box::new(|_| 0)) }
+    }
+
+    /// From now on datagrams to a peer are `overhead` bytes longer on their way than what is said in them.
+    pub(crate) fn shorten(&mut self, overhead: impl Fn(SocketAddr) -> u16 + Send + 'static) {
+        self.overhead = Overhead(Box::new(overhead));
     }
 
     /// Records that the path to `peer` is used now. Returns the longest datagram that is known to arrive over it.
@@ -80,7 +96,7 @@ impl PathMtus {
             return BASE;
         };
         if now.since(path.used_at) > PATH_LIFETIME {
-            *path = PathMtu::new(peer, now);
+            *path = PathMtu::new(peer, (self.overhead.0)(peer), now);
         }
         path.used_at = now;
         path.search.datagram()
@@ -137,9 +153,10 @@ impl PathMtus {
             // Any other path may be forgotten: what is known of it is found again.
             self.by_peer.pop_first();
         }
-        let path = self.by_peer.entry(peer).or_insert_with(|| PathMtu::new(peer, now));
+        let overhead = (self.overhead.0)(peer);
+        let path = self.by_peer.entry(peer).or_insert_with(|| PathMtu::new(peer, overhead, now));
         if now.since(path.used_at) > PATH_LIFETIME {
-            *path = PathMtu::new(peer, now);
+            *path = PathMtu::new(peer, overhead, now);
         }
         path.used_at = now;
         path
@@ -153,8 +170,9 @@ impl PathMtus {
 }
 
 impl PathMtu {
-    fn new(peer: SocketAddr, now: Timestamp) -> PathMtu {
-        PathMtu { search: MtuSearch::new(peer.is_ipv4(), now), no_gso_until: Timestamp::ZERO, used_at: now }
+    fn new(peer: SocketAddr, overhead: u16, now: Timestamp) -> PathMtu {
+        let search = MtuSearch::new(peer.is_ipv4(), overhead, now);
+        PathMtu { search, no_gso_until: Timestamp::ZERO, used_at: now }
     }
 }
 

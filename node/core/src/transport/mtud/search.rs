@@ -66,8 +66,9 @@ enum ProbeTier {
 
 impl MtuSearch {
     /// The search on a path of which nothing is known. It may begin at once.
-    pub(super) fn new(is_ipv4: bool, now: Timestamp) -> MtuSearch {
-        let headers = if is_ipv4 { V4_HEADERS } else { V6_HEADERS };
+    /// On its way a datagram is `overhead` bytes longer than what is asked for.
+    pub(super) fn new(is_ipv4: bool, overhead: u16, now: Timestamp) -> MtuSearch {
+        let headers = overhead + if is_ipv4 { V4_HEADERS } else { V6_HEADERS };
         MtuSearch {
             headers,
             datagram: BASE,

@@ -5,6 +5,7 @@ mod portable;
 mod receive;
 #[cfg(target_os = "linux")]
 mod scatter;
+mod sealed;
 mod socket;
 mod transmit;
 

@@ -61,12 +61,12 @@ impl Receiver {
     }
 
     /// The datagrams of the last batch in the order of their arrival, each with its sender.
-    pub(crate) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
-        let joined = self.memory.chunks_exact(BUFFER).zip(&self.metas[..self.filled]);
+    pub(crate) fn datagrams(&mut self) -> impl Iterator<Item = (SocketAddr, &mut [u8])> {
+        let joined = self.memory.chunks_exact_mut(BUFFER).zip(&self.metas[..self.filled]);
         joined.flat_map(|(buffer, meta)| {
             let from = self.family.inward(meta.addr);
-            let bytes = &buffer[..meta.len.min(BUFFER)];
-            bytes.chunks(meta.stride.max(1)).map(move |datagram| (from, datagram))
+            let bytes = &mut buffer[..meta.len.min(BUFFER)];
+            bytes.chunks_mut(meta.stride.max(1)).map(move |datagram| (from, datagram))
         })
     }
 }

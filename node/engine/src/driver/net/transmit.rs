@@ -5,12 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use channel::Channels;
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
 use riffle_core::{Burst, DiskError, Outgoing, ShareId};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tracing::debug;
 
+use super::sealed::SealedSender;
 use super::socket::Family;
 use crate::driver::serve::{Bytes, FileCache};
 use crate::platform::error_kind::is_bad_address;
@@ -38,6 +40,7 @@ pub(crate) struct Transmitter {
     state: UdpSocketState,
     family: Family,
     burst_sender: BurstSender,
+    sealed_sender: SealedSender,
     blocked: VecDeque<Blocked>,
     counters: TransmitCounters,
 }
@@ -71,7 +74,8 @@ impl Transmitter {
         #[cfg(not(target_os = "linux"))]
         let burst_sender = BurstSender::default();
         let (blocked, counters) = (VecDeque::new(), TransmitCounters::default());
-        Transmitter { state, family, burst_sender, blocked, counters }
+        let sealed_sender = SealedSender::default();
+        Transmitter { state, family, burst_sender, sealed_sender, blocked, counters }
     }
 
     /// What the system offers for this socket, which receiving needs too.
@@ -117,11 +121,12 @@ impl Transmitter {
         &mut self,
         socket: &UdpSocket,
         file_cache: &mut FileCache,
+        channels: Option<&mut Channels>,
         burst: Burst,
     ) -> Option<(ShareId, DiskError)> {
         let mut next = 0;
         if !self.is_blocked() {
-            match self.try_burst(socket, file_cache, &burst, &mut next) {
+            match self.try_burst(socket, file_cache, channels, &burst, &mut next) {
                 Sent::Done => return None,
                 Sent::Faulted(fault) => return fault,
                 Sent::Blocked => {}
@@ -145,11 +150,14 @@ impl Transmitter {
         &mut self,
         socket: &UdpSocket,
         file_cache: &mut FileCache,
+        mut channels: Option<&mut Channels>,
     ) -> Option<(ShareId, DiskError)> {
         while let Some(mut first) = self.blocked.pop_front() {
             let sent = match &mut first {
                 Blocked::Datagrams { to, bytes, length } => self.try_datagrams(socket, *to, bytes, *length),
-                Blocked::Burst { burst, next } => self.try_burst(socket, file_cache, burst, next),
+                Blocked::Burst { burst, next } => {
+                    self.try_burst(socket, file_cache, channels.as_deref_mut(), burst, next)
+                }
             };
             match sent {
                 Sent::Done | Sent::Faulted(None) => {}
@@ -180,13 +188,25 @@ impl Transmitter {
         &mut self,
         socket: &UdpSocket,
         file_cache: &mut FileCache,
+        channels: Option<&mut Channels>,
         burst: &Burst,
         next: &mut usize,
     ) -> Sent {
         let Some(bytes) = file_cache.bytes(burst) else { return Sent::Done };
+        let sealer = match channels.filter(|channels| channels.is_sealed(burst.to)) {
+            Some(channels) => match channels.sealer(burst.to, burst.first.conversation) {
+                Some(sealer) => Some(sealer),
+                // The channel is gone, and its session will be.
+                None => return Sent::Done,
+            },
+            None => None,
+        };
         let to = self.family.outward(burst.to);
         let started = Instant::now();
-        let result = socket.try_io(Interest::WRITABLE, || self.send_burst(socket, to, burst, bytes, next));
+        let result = socket.try_io(Interest::WRITABLE, || match sealer {
+            Some(sealer) => self.sealed_sender.send((&self.state, socket), to, burst, bytes, sealer, next),
+            None => self.send_burst(socket, to, burst, bytes, next),
+        });
         file_cache.on_sent(burst, started.elapsed());
         match result {
             Err(cause) if is_fault(&cause) => Sent::Faulted(file_cache.on_fault(burst)),
@@ -243,13 +263,13 @@ impl Transmitter {
 /// tracker and from all owners.
 fn together(datagrams: &[Outgoing], max_segments: usize) -> usize {
     let Some((first, others)) = datagrams.split_first() else { return 0 };
-    if !first.to.ip().to_canonical().is_loopback() || first.zeros > 0 {
+    if !first.to.ip().to_canonical().is_loopback() || first.is_probe {
         return 1;
     }
     let (mut count, length, mut end) = (1, first.range.len(), first.range.end);
     for other in others.iter().take(max_segments.saturating_sub(1)) {
         let fits = other.range.end - first.range.start <= MAX_TOGETHER && other.range.len() <= length;
-        if other.to != first.to || other.zeros > 0 || other.range.start != end || !fits {
+        if other.to != first.to || other.is_probe || other.range.start != end || !fits {
             break;
         }
         (count, end) = (count + 1, other.range.end);
@@ -274,7 +294,7 @@ mod tests {
         let one = |&(port, length): &(u16, usize)| {
             at += length;
             let to = SocketAddr::from(([127, 0, 0, 1], port));
-            Outgoing { to, range: at - length..at, zeros: 0 }
+            Outgoing { to, range: at - length..at, zeros: 0, is_probe: false }
         };
         datagrams.iter().map(one).collect()
     }
@@ -294,7 +314,7 @@ mod tests {
     #[test]
     fn a_probe_and_what_leaves_this_host_goes_alone() {
         let mut probe = outgoing(&[(1, 40), (1, 40)]);
-        probe[1].zeros = 9;
+        probe[1].is_probe = true;
         assert_eq!(together(&probe, 64), 1);
         let mut far = outgoing(&[(1, 40), (1, 40)]);
         far.iter_mut().for_each(|outgoing| outgoing.to = SocketAddr::from(([192, 0, 2, 1], 1)));

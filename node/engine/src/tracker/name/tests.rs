@@ -170,6 +170,24 @@ fn a_resolver_that_fails_for_a_while_takes_nothing_away() {
     assert_eq!(name.address(), Some(at(1)));
 }
 
+#[test]
+fn a_key_may_stand_before_the_name_and_nothing_else_may() {
+    let key = PublicKey::from_bytes([7; 32]);
+    let named = |text: &str| text.parse::<NamedTracker>();
+    let address: TrackerAddress = "tk:1".parse().expect("a name");
+    assert_eq!(named("tk:1"), Ok(address.clone().into()));
+    let with_key = NamedTracker { address, key: Some(key) };
+    assert_eq!(named(&format!("{key}@tk:1")), Ok(with_key.clone()));
+    assert_eq!(with_key.to_string(), format!("{key}@tk:1"), "as it is typed");
+    assert_eq!(named(&format!("{key}@tk")).map(|named| named.address.port()), Ok(12345));
+    for wrong in ["@tk:1", "me@tk:1", &format!("{}@tk:1", &key.to_string()[1..]), &format!("{key}@@tk:1")] {
+        assert!(named(wrong).is_err(), "{wrong}");
+    }
+    assert!(matches!(named(&format!("{key}@")), Err(NamedTrackerError::Address(_))));
+    let said = named("me@tk:1").expect_err("no key").to_string();
+    assert_eq!(said, "what stands before the @ is no key: a public key is 52 characters: a to z and 2 to 7");
+}
+
 proptest! {
     /// Nobody who answers where the name leads: the tracker stays where it was if the name still leads there. One who
     /// does is always taken, and a tracker that answers where the name leads is never left.

@@ -167,6 +167,8 @@ impl World {
                 }
                 _ => false,
             },
+            // A script has no channels.
+            Payload::Sealed { .. } => false,
         };
         self.scripted_downloaders.insert(host, downloader);
         is_its_own

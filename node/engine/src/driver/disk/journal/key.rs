@@ -2,21 +2,13 @@
 //! made. One file for all labels. Whoever can read it can forge what a journal says, so it is for its owner alone, or
 //! not believed.
 
-use std::io::{self, Read as _, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use rand::TryRng as _;
-use rand::rngs::SysRng;
+use channel::secret_file::{self, SecretFileError};
 
 use super::mac::JournalKey;
-use crate::driver::disk::part::download_paths::sibling;
-use crate::platform::open::{open_regular_file, private_without_links};
-use crate::platform::permissions::is_read_by_user_alone;
-use crate::platform::rename::{rename_no_replace, sync_folder_of};
-
-/// Bytes of the secret.
-const SECRET: usize = 32;
 
 /// The key of this life, had when the first download needs it.
 #[derive(Debug, Default)]
@@ -67,7 +59,7 @@ impl JournalKey {
     /// # Errors
     /// When the system gives no random bytes.
     fn random() -> io::Result<JournalKey> {
-        secret().map(|secret| JournalKey::of_secret(&secret))
+        secret_file::random().map(|secret| JournalKey::of_secret(&secret))
     }
 
     /// The key whose secret is at `path`, made when there is none. Several processes that make it at once have the
@@ -76,55 +68,13 @@ impl JournalKey {
     /// # Errors
     /// The system's; and when what is there is not a secret that only this user knows. Nothing is replaced.
     fn at(path: &Path) -> io::Result<JournalKey> {
-        let secret = match read(path) {
-            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-                make(path)?;
-                read(path)?
+        secret_file::read_or_make(path).map(|secret| JournalKey::of_secret(&secret)).map_err(|error| {
+            match error {
+                SecretFileError::Io(cause) => cause,
+                error => io::Error::other(format!("{error}: remove it, and it is made anew")),
             }
-            read => read?,
-        };
-        Ok(JournalKey::of_secret(&secret))
+        })
     }
-}
-
-fn secret() -> io::Result<[u8; SECRET]> {
-    let mut secret = [0; SECRET];
-    SysRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
-    Ok(secret)
-}
-
-fn read(path: &Path) -> io::Result<[u8; SECRET]> {
-    let mut file = open_regular_file(path)?;
-    let found = file.metadata()?;
-    if !is_read_by_user_alone(&found) || found.len() != SECRET as u64 {
-        return Err(io::Error::other("it is not a secret of this user: remove it, and it is made anew"));
-    }
-    let mut secret = [0; SECRET];
-    file.read_exact(&mut secret)?;
-    Ok(secret)
-}
-
-/// Makes the secret whole under another name first, and renames it. A secret that another process made sooner stays.
-fn make(path: &Path) -> io::Result<()> {
-    let secret = secret()?;
-    let number =
-        u64::from_le_bytes(*self::secret()?.first_chunk().expect("a secret is longer than a number"));
-    let unfinished = sibling(path, &format!(".{number:016x}"));
-    let mut file = private_without_links().write(true).create_new(true).open(&unfinished)?;
-    let made =
-        file.write_all(&secret).and_then(|()| file.sync_all()).and_then(|()| {
-            match rename_no_replace(&unfinished, path) {
-                Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-                    std::fs::remove_file(&unfinished)
-                }
-                named => named,
-            }
-        });
-    if made.is_err() {
-        let _ = std::fs::remove_file(&unfinished);
-    }
-    sync_folder_of(path);
-    made
 }
 
 #[cfg(test)]

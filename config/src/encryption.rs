@@ -1,0 +1,45 @@
+//! Whether datagrams are sealed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::ValueError;
+use crate::text_setting::written_as_text;
+
+/// Whether datagrams are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Encryption {
+    /// Nothing is said or heard in the clear.
+    #[default]
+    Always,
+    /// Sealed with whoever can; who does not answer a handshake is spoken to in the clear, and that is shown.
+    Prefer,
+    /// Everything is in the clear.
+    Never,
+}
+
+impl FromStr for Encryption {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Encryption, ValueError> {
+        match text.trim() {
+            "always" => Ok(Encryption::Always),
+            "prefer" => Ok(Encryption::Prefer),
+            "never" => Ok(Encryption::Never),
+            _ => Err(ValueError::NotAnEncryption(text.to_owned())),
+        }
+    }
+}
+
+/// `always`, `prefer` or `never`.
+impl fmt::Display for Encryption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Encryption::Always => "always",
+            Encryption::Prefer => "prefer",
+            Encryption::Never => "never",
+        })
+    }
+}
+
+written_as_text!(Encryption, "\"always\", \"prefer\" or \"never\"");
