@@ -13,13 +13,14 @@ use messages::{NodeId, Timestamp};
 use std::time::Duration;
 
 use crate::frame::Numbers;
-use crate::handshake::{INITIATE, Initiated};
+use crate::handshake::{INITIATE, Initiated, MAX_EARLY};
 
 /// Datagrams that wait for one channel.
 const MAX_WAITING: usize = 16;
 /// Sealed datagrams that wait for the channel to be open, and the longest of them: no control datagram is longer.
 const MAX_AHEAD: usize = 8;
 const MAX_FRAME: usize = messages::limits::CONTROL_DATAGRAM + 32;
+const _: () = assert!(MAX_WAITING <= MAX_EARLY, "a handshake may carry all that waits for it");
 /// After this long an attempt begins anew, with a key of its own.
 const MAX_AGE: Duration = Duration::from_secs(20);
 /// The same message is not said more often than this.

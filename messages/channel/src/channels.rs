@@ -2,7 +2,7 @@
 //! there is something to say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::handshake::{
 };
 use crate::handshake_times::HandshakeTimes;
 use crate::identity::{PublicKey, StaticKey};
-use crate::knock::{self, COOKIE_LENGTH, KNOCK, NONCE_AT};
+use crate::knock::{self, COOKIE_LENGTH, KNOCK, NONCE_AT, NONCE_END};
 use crate::policy::{Encryption, Policy};
 use crate::swarm::{SwarmKeys, SwarmSecret, is_equal};
 use crate::table::{Channel, Table, Unconfirmed};
@@ -385,6 +385,7 @@ impl Channels {
             out.extend_from_slice(datagram);
             return true;
         }
+        self.table.on_time(now);
         let conversation = conversation_of(datagram);
         if let Some(channel) = self.table.for_conversation(to, conversation) {
             channel.sealer.seal(datagram, out);
@@ -476,7 +477,7 @@ impl Channels {
         let terms = Terms {
             numbers: attempt.numbers,
             suite: self.suite,
-            token: token(&self.reset_key, attempt.numbers),
+            token: token(&self.reset_key, attempt.numbers, to),
         };
         let (initiated, taken) = handshake::initiate(
             &self.key,
@@ -539,8 +540,9 @@ impl Channels {
             self.counters.refused += 1;
             return Received::Nothing;
         }
+        self.table.on_time(now);
         let numbers = self.table.numbers_of(conversation);
-        let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
+        let Some(channel) = self.table.get_mut(numbers, from) else {
             self.counters.refused += 1;
             match self.attempts.get_mut(&from).filter(|attempt| attempt.numbers == numbers) {
                 // It has overtaken the ACCEPT of its channel, or that was lost and comes again.
@@ -581,7 +583,7 @@ impl Channels {
         }
         let mut unknown = [0; UNKNOWN];
         unknown[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Unknown, conversation }.encode());
-        let token = token(&self.reset_key, self.table.numbers_of(conversation));
+        let token = token(&self.reset_key, self.table.numbers_of(conversation), to);
         unknown[HEADER_LENGTH..].copy_from_slice(&token);
         self.outbox.push((to, unknown.to_vec()));
     }
@@ -611,7 +613,7 @@ impl Channels {
     ) -> Option<Received> {
         let knock: &[u8; KNOCK] = datagram.try_into().ok()?;
         let (message, tag) = knock.split_last_chunk::<SWARM_TAG>()?;
-        if !self.swarm.accepts(message, tag) {
+        if !self.swarm.accepts(message, tag) || message[NONCE_END..].iter().any(|&byte| byte != 0) {
             return None;
         }
         self.say_cookie(from, conversation, knock::nonce(knock), now);
@@ -685,7 +687,7 @@ impl Channels {
         if let Some(unconfirmed) = self.table.unconfirmed(from, ephemeral) {
             // The answer was lost, or is on its way, and so it may be with the answers to what came with it.
             self.outbox.push((from, unconfirmed.accept.to_vec()));
-            let (early, peer) = (unconfirmed.early.clone(), unconfirmed.peer.node_id());
+            let (early, peer) = (unconfirmed.early.clone(), unconfirmed.peer);
             return Some(Received::Greeted { early, peer });
         }
         if !self.budget.take(Host::of(from), now) {
@@ -695,21 +697,22 @@ impl Channels {
         let attempts = &self.attempts;
         let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
         let numbers = self.table.free_numbers(is_taken, &mut self.rng);
-        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers) };
-        let mut accept = Box::new([0; ACCEPT]);
+        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers, from) };
+        let mut accept = [0; ACCEPT];
         accept[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Accept, conversation }.encode());
         let (offer, suite) =
             handshake::respond(&self.key, &self.swarm, terms, initiate, &mut accept, &mut self.rng)?;
         let peer = offer.agreed.peer;
-        if peer == self.key.public() || !self.times.is_later(peer, offer.time, now) {
+        let node = peer.node_id();
+        if peer == self.key.public() || !self.times.is_later(node, offer.time, now) {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
         let early = offer.early.clone();
-        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept, peer, early };
+        let unconfirmed = Box::new(Unconfirmed { ephemeral: *ephemeral, accept, peer: node, early });
         self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
-        self.times.record(peer, offer.time, now);
-        Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
+        self.times.record(node, offer.time, now);
+        Some(Received::Greeted { early: offer.early, peer: node })
     }
 
     fn on_accept(
@@ -740,7 +743,7 @@ impl Channels {
         };
         let suite = agreed.remote.suite;
         self.open(from, attempt.numbers, agreed, suite, None, now);
-        if let Some(channel) = self.table.get_mut(attempt.numbers) {
+        if let Some(channel) = self.table.get_mut(attempt.numbers, from) {
             channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
         }
         // What came with the handshake was heard.
@@ -768,7 +771,7 @@ impl Channels {
         numbers: Numbers,
         agreed: Agreed,
         suite: Suite,
-        unconfirmed: Option<Unconfirmed>,
+        unconfirmed: Option<Box<Unconfirmed>>,
         now: Timestamp,
     ) {
         let Agreed { peer, remote, outgoing, incoming } = agreed;
@@ -797,11 +800,17 @@ fn conversation_of(datagram: &[u8]) -> Conversation {
     }
 }
 
-/// By which the endpoint with this key says that it has forgotten the channel with these numbers (RFC 9000 §10.3.2).
-fn token(reset_key: &[u8; 32], numbers: Numbers) -> ResetToken {
+/// By which the endpoint with this key says to the host of `peer` that it has forgotten the channel with these numbers
+/// (RFC 9000 §10.3.2). Another host that asks with the same number gets another token, which tells it nothing.
+fn token(reset_key: &[u8; 32], numbers: Numbers, peer: SocketAddr) -> ResetToken {
+    let mut hasher = blake3::Hasher::new_keyed(reset_key);
+    hasher.update(&numbers.channel().0.to_le_bytes());
+    match Host::ip(peer.ip()) {
+        IpAddr::V4(ip) => hasher.update(&ip.octets()),
+        IpAddr::V6(ip) => hasher.update(&ip.octets()),
+    };
     let mut token = [0; 16];
-    let number = numbers.channel().0.to_le_bytes();
-    blake3::Hasher::new_keyed(reset_key).update(&number).finalize_xof().fill(&mut token);
+    hasher.finalize_xof().fill(&mut token);
     token
 }
 

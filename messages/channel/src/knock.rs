@@ -12,7 +12,7 @@ use crate::swarm::{SwarmKeys, SwarmSecret};
 /// Bytes of a KNOCK, and of the COOKIE that answers it.
 pub(crate) const KNOCK: usize = 80;
 pub(crate) const NONCE_AT: usize = HEADER_LENGTH;
-const NONCE_END: usize = NONCE_AT + 8;
+pub(crate) const NONCE_END: usize = NONCE_AT + 8;
 pub(crate) const COOKIE_LENGTH: usize = 16;
 /// Where the sealed static key stands in a COOKIE, behind the cookie.
 const INTRODUCTION_AT: usize = NONCE_END + COOKIE_LENGTH;

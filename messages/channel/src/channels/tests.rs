@@ -307,6 +307,49 @@ fn nobody_else_can_say_that_a_channel_is_forgotten() {
 }
 
 #[test]
+fn another_host_is_not_told_how_to_say_that_a_channel_is_forgotten() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let number = pair.sides[1].table.newest(address(0)).expect("open").0.channel();
+    // A stranger asks with the number of the channel, and says what it is told in the other's name.
+    let stranger = SocketAddr::from(([10, 9, 9, 9], 4000));
+    let mut sealed = datagram(Kind::Sealed, number.0, &[0; 40]);
+    pair.sides[1].handle(stranger, &mut sealed, pair.now);
+    let told = pair.leaving(1);
+    assert_eq!(told[0].len(), UNKNOWN);
+    pair.take(0, told);
+    assert!(pair.sides[0].peer(address(1)).is_some());
+    assert!(pair.leaving(0).is_empty(), "nothing follows from it");
+}
+
+#[test]
+fn who_is_at_another_host_than_before_opens_another_channel() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let elsewhere = SocketAddr::from(([10, 7, 7, 7], 4000));
+    pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    pair.now += MAX_SILENCE;
+    let mut waiting = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    for _ in 0..4 {
+        for mut bytes in waiting.drain(..) {
+            pair.sides[1].handle(elsewhere, &mut bytes, pair.now);
+        }
+        for (to, mut bytes) in pair.sides[1].take_outbox() {
+            assert_eq!(to, elsewhere);
+            pair.sides[0].handle(address(1), &mut bytes, pair.now);
+        }
+        waiting = pair.leaving(0);
+    }
+    assert_eq!(pair.sides[1].peer(elsewhere), Some(pair.sides[0].node_id()));
+    let [mut said] = <[Vec<u8>; 1]>::try_from(pair.say(0, &datagram(Kind::Ping, 1, b"there?"))).expect("one");
+    assert!(matches!(pair.sides[1].handle(elsewhere, &mut said, pair.now), Received::Opened { .. }));
+}
+
+#[test]
 fn lost_answers_are_said_again_and_a_replayed_handshake_opens_nothing() {
     let mut pair = Pair::new();
     pair.meet(0);

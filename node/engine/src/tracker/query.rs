@@ -14,6 +14,7 @@ use rand::rngs::SysRng;
 use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question};
 use tokio::net::UdpSocket;
 
+#[cfg(feature = "embedded-tracker")]
 use super::link::Embedding;
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
