@@ -18,6 +18,7 @@ mod swarm;
 #[cfg(feature = "secret-files")]
 mod swarm_file;
 mod swarm_secrets;
+mod swarms;
 mod table;
 mod text;
 mod ticket;
