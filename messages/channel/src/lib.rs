@@ -32,7 +32,7 @@ pub use knock::Knock;
 pub use policy::{Encryption, Policy};
 pub use swarm::SwarmSecret;
 #[cfg(feature = "secret-files")]
-pub use swarm_file::{SwarmFileError, SwarmFileTrouble};
+pub use swarm_file::{SwarmFile, SwarmFileError, SwarmFileTrouble};
 pub use swarm_secrets::{OlderSecret, ParseSecretError, ParseSecretsError, SwarmSecrets};
 pub use text::ParseKeyError;
 pub use ticket::{Ticket, TicketError, TicketTracker, TicketTrackerError};
