@@ -52,6 +52,9 @@ impl Scene {
         let send = ["send", "film.mkv", "--listen", "127.0.0.1:0", "--id", "owner"];
         let owner = Program::start(&mut self.place.riffle(&[&send, flags].concat()));
         owner.wait_for("riffle download ");
+        if flags.contains(&"--secret-file") {
+            owner.wait_for("the other side needs the secret too");
+        }
         let logs = self.place.logs();
         let (_, address) = logs.split_once("node started address=").expect("it says where it is");
         let address = address.split_whitespace().next().expect("an address");
