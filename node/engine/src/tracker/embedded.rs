@@ -81,20 +81,23 @@ impl EmbedError {
 }
 
 impl EmbeddedTracker {
-    /// Starts a tracker at `listen`, whose key is of this life alone. What it does is said to `log`, until the tracker
+    /// Starts a tracker of the open swarm at `listen`, whose key is of this life alone. What it does is said to `log`, until the tracker
     /// ends.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
     pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
-        EmbeddedTracker::start_with(listen, log, || StaticKey::random().map_err(EmbedError::Randomness))
+        let key = || StaticKey::random().map_err(EmbedError::Randomness);
+        EmbeddedTracker::start_with(listen, log, None, key)
     }
 
-    /// As [`EmbeddedTracker::start`], with the key by which others know the tracker. The key is asked for when the port
+    /// As [`EmbeddedTracker::start`], of the closed swarm whose secret is in `secret_file`, if there is one, and with the key by
+    /// which others know the tracker. The key is asked for when the port
     /// is had: who has the port is the tracker, and nobody else needs a key.
     pub(crate) fn start_with(
         listen: SocketAddr,
         log: TrackerLog,
+        secret_file: Option<PathBuf>,
         key: impl FnOnce() -> Result<StaticKey, EmbedError>,
     ) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
@@ -110,7 +113,8 @@ impl EmbeddedTracker {
                 let end = async {
                     let _ = ended.await;
                 };
-                if let Err(error) = driver::serve(socket, TrackerSettings::default(), key, end) {
+                let settings = TrackerSettings { secret_file, ..TrackerSettings::default() };
+                if let Err(error) = driver::serve(socket, settings, key, end) {
                     tracing::error!(%error, "tracker stopped");
                 }
             });
@@ -144,7 +148,7 @@ impl Drop for EmbeddedTracker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::probe::answers;
+    use super::super::probe::Prober;
     use super::*;
 
     #[test]
@@ -152,13 +156,16 @@ mod tests {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let tracker = EmbeddedTracker::start(listen, TrackerLog::none()).expect("started");
         let address = tracker.address();
-        assert!(answers(address));
+        let prober = Prober::new(None).expect("open");
+        assert!(prober.finds(address));
         assert!(EmbeddedTracker::start(address, TrackerLog::none()).expect_err("taken").is_taken());
         let no_key = || panic!("nobody needs a key without the port");
         assert!(
-            EmbeddedTracker::start_with(address, TrackerLog::none(), no_key).expect_err("taken").is_taken()
+            EmbeddedTracker::start_with(address, TrackerLog::none(), None, no_key)
+                .expect_err("taken")
+                .is_taken()
         );
         drop(tracker);
-        assert!(!answers(address));
+        assert!(!prober.finds(address));
     }
 }
