@@ -1,7 +1,7 @@
 //! All channels of one node or tracker: what arrives is opened, what leaves is sealed, and channels are opened when
 //! there is something to say.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
@@ -37,6 +37,8 @@ const UNKNOWN: usize = HEADER_LENGTH + 16;
 const MAX_REMEMBERED: usize = 4096;
 /// Attempts at a time.
 const MAX_ATTEMPTS: usize = 1024;
+/// How often it is asked whether who is spoken to in the clear opens a channel after all.
+const RETRY_WITHOUT: Duration = Duration::from_secs(10);
 /// A channel over which nothing was heard for so long, while something was said, may be forgotten at the other side.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// How often such a channel is opened anew.
@@ -142,6 +144,15 @@ pub struct PeerChannel {
     pub suite: Suite,
 }
 
+/// Why an address is spoken to in the clear, where that may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Without {
+    /// Handshakes were not answered there.
+    Unanswered,
+    /// Who is there spoke in the clear.
+    SpokeFirst,
+}
+
 /// What is known of an address without a channel.
 struct Remembered {
     cookie: Cookie,
@@ -170,7 +181,7 @@ pub struct Channels {
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
-    without: BTreeSet<SocketAddr>,
+    without: BTreeMap<SocketAddr, Without>,
     /// What the handshakes have to say.
     outbox: Vec<(SocketAddr, Vec<u8>)>,
     counters: ChannelCounters,
@@ -212,7 +223,7 @@ impl Channels {
             attempts: BTreeMap::new(),
             remembered: BTreeMap::new(),
             expected: BTreeMap::new(),
-            without: BTreeSet::new(),
+            without: BTreeMap::new(),
             outbox: Vec::new(),
             counters: ChannelCounters::default(),
         }
@@ -280,7 +291,9 @@ impl Channels {
     pub fn is_sealed(&self, address: SocketAddr) -> bool {
         match self.policy.with(address) {
             Encryption::Always => true,
-            Encryption::Prefer => self.table.newest(address).is_some() || !self.without.contains(&address),
+            Encryption::Prefer => {
+                self.table.newest(address).is_some() || !self.without.contains_key(&address)
+            }
             Encryption::Never => false,
         }
     }
@@ -295,7 +308,7 @@ impl Channels {
             Encryption::Never => true,
         };
         if takes && self.policy.with(address) == Encryption::Prefer && !self.attempts.contains_key(&address) {
-            self.note_without(address);
+            self.note_without(address, Without::SpokeFirst);
         }
         self.counters.in_the_clear += u64::from(!takes);
         takes
@@ -400,6 +413,7 @@ impl Channels {
     pub fn seal(&mut self, to: SocketAddr, datagram: &[u8], now: Timestamp, out: &mut Vec<u8>) -> bool {
         if !self.is_sealed(to) {
             out.extend_from_slice(datagram);
+            self.try_again(to, now);
             return true;
         }
         self.table.on_time(now);
@@ -422,6 +436,18 @@ impl Channels {
             self.pursue(to, now);
         }
         false
+    }
+
+    /// Where nobody answered handshakes, and channels are preferred, asks now and then whether somebody does now. Who
+    /// spoke first is not asked: the address is not proven, and would get more than it sent.
+    fn try_again(&mut self, to: SocketAddr, now: Timestamp) {
+        if self.without.get(&to) == Some(&Without::Unanswered) {
+            let attempt = self.attempt(to, now);
+            if attempt.said_at.is_none_or(|at| now.since(at) >= RETRY_WITHOUT) {
+                attempt.tries = 0;
+                self.pursue(to, now);
+            }
+        }
     }
 
     /// What seals the CHUNKs of `conversation` to `to`. `None`: no channel can carry them any more.
@@ -473,15 +499,16 @@ impl Channels {
         if let Some(attempt) = self.attempts.remove(&to) {
             self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
         }
-        self.note_without(to);
+        self.note_without(to, Without::Unanswered);
     }
 
     /// Remembers that who is at `address` speaks in the clear.
-    fn note_without(&mut self, address: SocketAddr) {
+    fn note_without(&mut self, address: SocketAddr, why: Without) {
         if self.without.len() >= MAX_REMEMBERED {
             self.without.pop_first();
         }
-        self.without.insert(address);
+        // That nobody answers is known of an address that this endpoint had reason to ask.
+        self.without.entry(address).or_insert(why);
     }
 
     /// Begins the handshake with `to`, whose key is known. `is_guess`: that it has the secret is not.

@@ -181,6 +181,7 @@ impl Builder {
                 log: self.tracker_log,
                 key_file: state.as_ref().map(StateFolder::tracker_key),
                 secret_file: settings.secret_file.clone(),
+                encryption: settings.network.encryption,
             },
         )?;
         let address = link.status().address;

@@ -631,4 +631,11 @@ fn where_channels_are_preferred_one_is_done_without_when_nobody_answers() {
     }
     assert_eq!(pair.say(0, &hello), std::slice::from_ref(&hello), "in the clear");
     assert!(pair.sides[0].takes_in_the_clear(address(1)) && !pair.sides[0].is_sealed(address(1)));
+    // Whoever answers later is heard.
+    pair.now += RETRY_WITHOUT;
+    let said = pair.say(0, &hello);
+    assert_eq!(said.iter().map(Vec::len).collect::<Vec<_>>(), [KNOCK, hello.len()]);
+    let knock = said[..1].to_vec();
+    pair.exchange(0, knock);
+    assert!(pair.sides[0].is_sealed(address(1)) && !pair.sides[0].takes_in_the_clear(address(1)));
 }

@@ -81,31 +81,28 @@ impl EmbedError {
 }
 
 impl EmbeddedTracker {
-    /// Starts a tracker of the open swarm at `listen`, whose key is of this life alone. What it does is said to `log`, until the tracker
-    /// ends.
+    /// Starts a tracker of the open swarm at `listen`, whose key is of this life alone. What it does is said to `log`,
+    /// until the tracker ends.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
     pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
         let key = || StaticKey::random().map_err(EmbedError::Randomness);
-        EmbeddedTracker::start_with(listen, log, None, key)
+        EmbeddedTracker::start_with(listen, log, TrackerSettings::default(), key)
     }
 
-    /// As [`EmbeddedTracker::start`], of the closed swarm whose secret is in `secret_file`, if there is one, and with the key by
-    /// which others know the tracker. The key is asked for when the port
-    /// is had: who has the port is the tracker, and nobody else needs a key.
+    /// As [`EmbeddedTracker::start`], with these settings, and with the key by which others know the tracker. The key is
+    /// asked for when the port is had: who has the port is the tracker, and nobody else needs a key.
     pub(crate) fn start_with(
         listen: SocketAddr,
         log: TrackerLog,
-        secret_file: Option<PathBuf>,
+        settings: TrackerSettings,
         key: impl FnOnce() -> Result<StaticKey, EmbedError>,
     ) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
         let key = key()?;
-        let address = socket.local_addr();
+        let (address, public) = (socket.local_addr(), key.public());
         let (running, ended) = oneshot::channel::<()>();
-        let public = key.public();
-        let key = key.clone();
         let serve = move || {
             let TrackerLog { dispatch, guard } = log;
             let _guard = guard;
@@ -113,7 +110,6 @@ impl EmbeddedTracker {
                 let end = async {
                     let _ = ended.await;
                 };
-                let settings = TrackerSettings { secret_file, ..TrackerSettings::default() };
                 if let Err(error) = driver::serve(socket, settings, key, end) {
                     tracing::error!(%error, "tracker stopped");
                 }
@@ -161,7 +157,7 @@ mod tests {
         assert!(EmbeddedTracker::start(address, TrackerLog::none()).expect_err("taken").is_taken());
         let no_key = || panic!("nobody needs a key without the port");
         assert!(
-            EmbeddedTracker::start_with(address, TrackerLog::none(), None, no_key)
+            EmbeddedTracker::start_with(address, TrackerLog::none(), TrackerSettings::default(), no_key)
                 .expect_err("taken")
                 .is_taken()
         );

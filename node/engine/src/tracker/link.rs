@@ -11,6 +11,8 @@ use channel::PublicKey;
 #[cfg(feature = "embedded-tracker")]
 use channel::StaticKey;
 use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
+#[cfg(feature = "embedded-tracker")]
+use config::{Encryption, TrackerSettings};
 
 #[cfg(feature = "embedded-tracker")]
 use super::embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
@@ -115,6 +117,8 @@ pub(crate) struct Embedding {
     pub(crate) log: Option<TrackerLogFactory>,
     /// The file with the secret of its swarm; `None`: the open one.
     pub(crate) secret_file: Option<PathBuf>,
+    /// Whether it seals what it says to other hosts: as the node does.
+    pub(crate) encryption: Encryption,
     /// The file of its key, by which others know it in all its lives; `None`: the key is of one life alone.
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -124,6 +128,15 @@ impl Embedding {
     fn log(&self) -> Result<TrackerLog, TrackerError> {
         let log = self.log.as_ref().map_or_else(|| Ok(TrackerLog::none()), |log| log());
         log.map_err(|error| TrackerError::Embed(error.to_string()))
+    }
+
+    fn settings(&self) -> TrackerSettings {
+        let Embedding { secret_file, encryption, .. } = self;
+        TrackerSettings {
+            secret_file: secret_file.clone(),
+            encryption: *encryption,
+            ..TrackerSettings::default()
+        }
     }
 
     fn key(&self) -> Result<StaticKey, EmbedError> {
@@ -248,12 +261,9 @@ impl TrackerLink {
             return Ok(false);
         }
         let listen = SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT);
-        match EmbeddedTracker::start_with(
-            listen,
-            self.embedding.log()?,
-            self.embedding.secret_file.clone(),
-            || self.embedding.key(),
-        ) {
+        match EmbeddedTracker::start_with(listen, self.embedding.log()?, self.embedding.settings(), || {
+            self.embedding.key()
+        }) {
             Ok(embedded) => {
                 let key = Some(embedded.key());
                 self.role = Role::Embedded(embedded);
