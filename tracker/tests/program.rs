@@ -21,6 +21,9 @@ fn program() -> Command {
         "RIFFLE_LOG_SIZE",
         "RIFFLE_LOG_FILES",
         "RIFFLE_TRACKER_KEY_FILE",
+        "RIFFLE_SECRET_FILE",
+        "RIFFLE_ENCRYPTION",
+        "RIFFLE_LOOPBACK_ENCRYPTION",
     ] {
         command.env_remove(name);
     }

@@ -52,9 +52,6 @@ impl Scene {
         let send = ["send", "film.mkv", "--listen", "127.0.0.1:0", "--id", "owner"];
         let owner = Program::start(&mut self.place.riffle(&[&send, flags].concat()));
         owner.wait_for("riffle download ");
-        if flags.contains(&"--secret-file") {
-            owner.wait_for("the other side needs the secret too");
-        }
         let logs = self.place.logs();
         let (_, address) = logs.split_once("node started address=").expect("it says where it is");
         let address = address.split_whitespace().next().expect("an address");
@@ -153,6 +150,7 @@ fn members_share_through_a_closed_tracker_and_the_secret_is_nowhere_else() {
     all.extend(argv);
     let secret = scene.secret("ours").text().to_string();
     let all = all.join("\n");
+    assert!(all.contains("the other side needs the secret too"), "the owner says so");
     assert!(all.contains("--secret-file") == cfg!(target_os = "linux"), "what was said was looked at");
     assert!(!all.contains(&secret["riffle-secret1-".len()..]), "{all}");
 }
@@ -280,6 +278,14 @@ fn a_rotation_lets_nobody_out_until_its_overlap_ends() {
     let (code, said) = run(&mut scene.place.riffle(&["secret", "rotate", "ours", "--overlap", "0"]));
     assert!(code == 0 && said.contains("no other is good any more"), "{code} {said}");
     assert_eq!(scene.place.riffle(&["secret", "show", "ours"]).output().expect("run").stdout.len(), 74);
+}
+
+#[test]
+fn the_demo_is_a_swarm_of_its_own() {
+    let scene = Scene::new();
+    let mut demo = scene.place.riffle(&["demo", "film.mkv"]);
+    let (code, said) = run(demo.env("RIFFLE_SECRET_FILE", "ours"));
+    assert_eq!(code, 0, "{said}");
 }
 
 #[test]
