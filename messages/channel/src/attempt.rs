@@ -13,10 +13,14 @@ use messages::{NodeId, Timestamp};
 use std::time::Duration;
 
 use crate::frame::Numbers;
-use crate::handshake::{INITIATE, Initiated};
+use crate::handshake::{INITIATE, Initiated, MAX_EARLY};
 
 /// Datagrams that wait for one channel.
 const MAX_WAITING: usize = 16;
+/// Sealed datagrams that wait for the channel to be open, and the longest of them: no control datagram is longer.
+const MAX_AHEAD: usize = 8;
+const MAX_FRAME: usize = messages::limits::CONTROL_DATAGRAM + 32;
+const _: () = assert!(MAX_WAITING <= MAX_EARLY, "a handshake may carry all that waits for it");
 /// After this long an attempt begins anew, with a key of its own.
 const MAX_AGE: Duration = Duration::from_secs(20);
 /// The same message is not said more often than this.
@@ -37,6 +41,8 @@ pub(crate) struct Attempt {
     pub(crate) tries: u32,
     /// What is to be said over the channel.
     pub(crate) waiting: Vec<Vec<u8>>,
+    /// What was said over the channel, sealed, by who has opened it already.
+    pub(crate) ahead: Vec<Vec<u8>>,
 }
 
 pub(crate) enum AttemptState {
@@ -49,7 +55,16 @@ pub(crate) enum AttemptState {
 impl Attempt {
     pub(crate) fn new(expected: Option<NodeId>, numbers: Numbers, nonce: u64, now: Timestamp) -> Attempt {
         let state = AttemptState::Knocking;
-        Attempt { expected, numbers, nonce, state, began: now, said_at: None, tries: 0, waiting: Vec::new() }
+        let (waiting, ahead) = (Vec::new(), Vec::new());
+        Attempt { expected, numbers, nonce, state, began: now, said_at: None, tries: 0, waiting, ahead }
+    }
+
+    /// Keeps a sealed datagram until the channel is open, if few wait.
+    pub(crate) fn keep_ahead(&mut self, frame: &[u8]) {
+        let is_awaited = matches!(self.state, AttemptState::Initiating { .. });
+        if is_awaited && self.ahead.len() < MAX_AHEAD && frame.len() <= MAX_FRAME {
+            self.ahead.push(frame.to_vec());
+        }
     }
 
     /// Keeps a datagram for the channel, unless it waits there already. Returns whether it did.

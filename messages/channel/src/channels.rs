@@ -2,7 +2,7 @@
 //! there is something to say.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ const UNKNOWN: usize = HEADER_LENGTH + 16;
 const MAX_REMEMBERED: usize = 4096;
 /// Attempts at a time.
 const MAX_ATTEMPTS: usize = 1024;
+/// How often it is asked whether who is spoken to in the clear opens a channel after all.
+const RETRY_WITHOUT: Duration = Duration::from_secs(10);
 /// A channel over which nothing was heard for so long, while something was said, may be forgotten at the other side.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// How often such a channel is opened anew.
@@ -121,7 +123,7 @@ pub enum Received {
         /// Who said it.
         peer: NodeId,
     },
-    /// `peer` has opened a channel, and said these datagrams with it.
+    /// A channel with `peer` is open, and these datagrams were said with its handshake.
     Greeted {
         /// The datagrams, in order.
         early: Vec<Vec<u8>>,
@@ -143,6 +145,15 @@ pub struct PeerChannel {
     pub node: NodeId,
     /// What seals.
     pub suite: Suite,
+}
+
+/// Why an address is spoken to in the clear, where that may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Without {
+    /// Handshakes were not answered there.
+    Unanswered,
+    /// Who is there spoke in the clear.
+    SpokeFirst,
 }
 
 /// What is known of an address without a channel.
@@ -171,7 +182,7 @@ pub struct Channels {
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
-    without: BTreeMap<SocketAddr, ()>,
+    without: BTreeMap<SocketAddr, Without>,
     /// What the handshakes have to say.
     outbox: Vec<(SocketAddr, Vec<u8>)>,
     counters: ChannelCounters,
@@ -281,12 +292,15 @@ impl Channels {
     pub fn is_sealed(&self, address: SocketAddr) -> bool {
         match self.policy.with(address) {
             Encryption::Always => true,
-            Encryption::Prefer => !self.without.contains_key(&address),
+            Encryption::Prefer => {
+                self.table.newest(address).is_some() || !self.without.contains_key(&address)
+            }
             Encryption::Never => false,
         }
     }
 
-    /// Whether a datagram in the clear from `address` is taken. Counts it if it is not.
+    /// Whether a datagram in the clear from `address` is taken; then it is answered in the clear, too. Counts it if it
+    /// is not.
     pub fn takes_in_the_clear(&mut self, address: SocketAddr) -> bool {
         let takes = match self.policy.with(address) {
             Encryption::Always => false,
@@ -294,6 +308,9 @@ impl Channels {
             Encryption::Prefer => self.table.newest(address).is_none(),
             Encryption::Never => true,
         };
+        if takes && self.policy.with(address) == Encryption::Prefer && !self.attempts.contains_key(&address) {
+            self.note_without(address, Without::SpokeFirst);
+        }
         self.counters.in_the_clear += u64::from(!takes);
         takes
     }
@@ -384,8 +401,10 @@ impl Channels {
     pub fn seal(&mut self, to: SocketAddr, datagram: &[u8], now: Timestamp, out: &mut Vec<u8>) -> bool {
         if !self.is_sealed(to) {
             out.extend_from_slice(datagram);
+            self.try_again(to, now);
             return true;
         }
+        self.table.on_time(now);
         let conversation = conversation_of(datagram);
         if let Some(channel) = self.table.for_conversation(to, conversation) {
             channel.sealer.seal(datagram, out);
@@ -405,6 +424,18 @@ impl Channels {
             self.pursue(to, now);
         }
         false
+    }
+
+    /// Where nobody answered handshakes, and channels are preferred, asks now and then whether somebody does now. Who
+    /// spoke first is not asked: the address is not proven, and would get more than it sent.
+    fn try_again(&mut self, to: SocketAddr, now: Timestamp) {
+        if self.without.get(&to) == Some(&Without::Unanswered) {
+            let attempt = self.attempt(to, now);
+            if attempt.said_at.is_none_or(|at| now.since(at) >= RETRY_WITHOUT) {
+                attempt.tries = 0;
+                self.pursue(to, now);
+            }
+        }
     }
 
     /// What seals the CHUNKs of `conversation` to `to`. `None`: no channel can carry them any more.
@@ -452,10 +483,16 @@ impl Channels {
         if let Some(attempt) = self.attempts.remove(&to) {
             self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
         }
+        self.note_without(to, Without::Unanswered);
+    }
+
+    /// Remembers that who is at `address` speaks in the clear.
+    fn note_without(&mut self, address: SocketAddr, why: Without) {
         if self.without.len() >= MAX_REMEMBERED {
             self.without.pop_first();
         }
-        self.without.insert(to, ());
+        // That nobody answers is known of an address that this endpoint had reason to ask.
+        self.without.entry(address).or_insert(why);
     }
 
     /// Begins the handshake with `to`, whose key is known.
@@ -477,7 +514,7 @@ impl Channels {
         let terms = Terms {
             numbers: attempt.numbers,
             suite: self.suite,
-            token: token(&self.reset_key, attempt.numbers),
+            token: token(&self.reset_key, attempt.numbers, to),
         };
         let (initiated, taken) = handshake::initiate(
             &self.key,
@@ -540,13 +577,14 @@ impl Channels {
             self.counters.refused += 1;
             return Received::Nothing;
         }
+        self.table.on_time(now);
         let numbers = self.table.numbers_of(conversation);
-        let Some(channel) = self.table.get_mut(numbers).filter(|channel| channel.address == from) else {
+        let Some(channel) = self.table.get_mut(numbers, from) else {
             self.counters.refused += 1;
-            // What overtakes the ACCEPT of its channel is lost, and the channel is not.
-            let is_awaited = self.attempts.get(&from).is_some_and(|attempt| attempt.numbers == numbers);
-            if !is_awaited {
-                self.say_unknown(from, conversation);
+            match self.attempts.get_mut(&from).filter(|attempt| attempt.numbers == numbers) {
+                // It has overtaken the ACCEPT of its channel, or that was lost and comes again.
+                Some(attempt) => attempt.keep_ahead(datagram),
+                None => self.say_unknown(from, conversation),
             }
             return Received::Nothing;
         };
@@ -576,7 +614,7 @@ impl Channels {
     fn say_unknown(&mut self, to: SocketAddr, conversation: Conversation) {
         let mut unknown = [0; UNKNOWN];
         unknown[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Unknown, conversation }.encode());
-        let token = token(&self.reset_key, self.table.numbers_of(conversation));
+        let token = token(&self.reset_key, self.table.numbers_of(conversation), to);
         unknown[HEADER_LENGTH..].copy_from_slice(&token);
         self.outbox.push((to, unknown.to_vec()));
     }
@@ -606,7 +644,7 @@ impl Channels {
     ) -> Option<Received> {
         let knock: &[u8; KNOCK] = datagram.try_into().ok()?;
         let (message, tag) = knock.split_last_chunk::<SWARM_TAG>()?;
-        if !self.swarm.accepts(message, tag) {
+        if !self.swarm.accepts(message, tag) || message[NONCE_END..].iter().any(|&byte| byte != 0) {
             return None;
         }
         let nonce = u64::from_le_bytes(*knock[NONCE_AT..].first_chunk()?);
@@ -666,7 +704,7 @@ impl Channels {
         {
             return None;
         }
-        let took = attempt.said_at.map_or(Duration::ZERO, |at| now.since(at));
+        let took = now.since(attempt.began);
         self.remember(from, cookie, key);
         self.initiate(from, now);
         if took >= LONG_RTT
@@ -697,9 +735,10 @@ impl Channels {
         }
         let ephemeral: &[u8; 32] = initiate[NOISE_AT..].first_chunk()?;
         if let Some(unconfirmed) = self.table.unconfirmed(from, ephemeral) {
-            // The answer was lost, or is on its way.
+            // The answer was lost, or is on its way, and so it may be with the answers to what came with it.
             self.outbox.push((from, unconfirmed.accept.to_vec()));
-            return Some(Received::Nothing);
+            let (early, peer) = (unconfirmed.early.clone(), unconfirmed.peer);
+            return Some(Received::Greeted { early, peer });
         }
         if !self.budget.take(Host::of(from), now) {
             self.counters.over_budget += 1;
@@ -708,20 +747,22 @@ impl Channels {
         let attempts = &self.attempts;
         let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
         let numbers = self.table.free_numbers(is_taken, &mut self.rng);
-        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers) };
-        let mut accept = Box::new([0; ACCEPT]);
+        let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers, from) };
+        let mut accept = [0; ACCEPT];
         accept[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Accept, conversation }.encode());
         let (offer, suite) =
             handshake::respond(&self.key, &self.swarm, terms, initiate, &mut accept, &mut self.rng)?;
         let peer = offer.agreed.peer;
-        if peer == self.key.public() || !self.times.is_later(peer, offer.time, now) {
+        let node = peer.node_id();
+        if peer == self.key.public() || !self.times.is_later(node, offer.time, now) {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
-        let unconfirmed = Unconfirmed { ephemeral: *ephemeral, accept };
+        let early = offer.early.clone();
+        let unconfirmed = Box::new(Unconfirmed { ephemeral: *ephemeral, accept, peer: node, early });
         self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
-        self.times.record(peer, offer.time, now);
-        Some(Received::Greeted { early: offer.early, peer: peer.node_id() })
+        self.times.record(node, offer.time, now);
+        Some(Received::Greeted { early: offer.early, peer: node })
     }
 
     fn on_accept(
@@ -751,21 +792,27 @@ impl Channels {
             }
         };
         let suite = agreed.remote.suite;
-        self.without.remove(&from);
         self.open(from, attempt.numbers, agreed, suite, None, now);
-        if let Some(channel) = self.table.get_mut(attempt.numbers) {
+        if let Some(channel) = self.table.get_mut(attempt.numbers, from) {
             channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
         }
-        // What came with a handshake that was said once has been heard; of one that was repeated, the answers may be lost.
-        if attempt.tries == 1 {
-            attempt.waiting.drain(..taken);
-        }
+        // What came with the handshake was heard.
+        attempt.waiting.drain(..taken);
         for datagram in attempt.waiting {
             let mut sealed = Vec::new();
             self.seal(from, &datagram, now, &mut sealed);
             self.outbox.push((from, sealed));
         }
-        Some(Received::Nothing)
+        let (mut early, mut peer) = (Vec::new(), None);
+        for mut frame in attempt.ahead {
+            if let Received::Opened { range, peer: of_frame } =
+                self.on_sealed(from, conversation, &mut frame, now)
+            {
+                early.push(frame[range].to_vec());
+                peer = Some(of_frame);
+            }
+        }
+        Some(peer.map_or(Received::Nothing, |peer| Received::Greeted { early, peer }))
     }
 
     fn open(
@@ -774,13 +821,14 @@ impl Channels {
         numbers: Numbers,
         agreed: Agreed,
         suite: Suite,
-        unconfirmed: Option<Unconfirmed>,
+        unconfirmed: Option<Box<Unconfirmed>>,
         now: Timestamp,
     ) {
         let Agreed { peer, remote, outgoing, incoming } = agreed;
         let halves = (Sealer::new(suite, outgoing, remote.numbers), Opener::new(suite, incoming));
         let channel = Channel::new(address, peer, suite, halves, remote.token, unconfirmed, now);
         self.counters.opened += 1;
+        self.without.remove(&address);
         self.table.insert(numbers, channel);
     }
 }
@@ -802,11 +850,17 @@ fn conversation_of(datagram: &[u8]) -> Conversation {
     }
 }
 
-/// By which the endpoint with this key says that it has forgotten the channel with these numbers (RFC 9000 §10.3.2).
-fn token(reset_key: &[u8; 32], numbers: Numbers) -> ResetToken {
+/// By which the endpoint with this key says to the host of `peer` that it has forgotten the channel with these numbers
+/// (RFC 9000 §10.3.2). Another host that asks with the same number gets another token, which tells it nothing.
+fn token(reset_key: &[u8; 32], numbers: Numbers, peer: SocketAddr) -> ResetToken {
+    let mut hasher = blake3::Hasher::new_keyed(reset_key);
+    hasher.update(&numbers.channel().0.to_le_bytes());
+    match Host::ip(peer.ip()) {
+        IpAddr::V4(ip) => hasher.update(&ip.octets()),
+        IpAddr::V6(ip) => hasher.update(&ip.octets()),
+    };
     let mut token = [0; 16];
-    let number = numbers.channel().0.to_le_bytes();
-    blake3::Hasher::new_keyed(reset_key).update(&number).finalize_xof().fill(&mut token);
+    hasher.finalize_xof().fill(&mut token);
     token
 }
 

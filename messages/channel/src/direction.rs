@@ -15,21 +15,26 @@ use crate::replay::{REPLAY_WINDOW, ReplayWindow};
 const GENERATION: u64 = 1 << 22;
 const _: () = assert!(GENERATION > REPLAY_WINDOW, "a late datagram is of this generation or the one before");
 
-/// One generation of one direction.
+/// One generation of one direction. Its key is derived when it is first needed: it is many times larger than the secret
+/// from which it follows.
 struct Generation {
     number: u64,
     secret: Zeroizing<[u8; 32]>,
-    key: AeadKey,
+    key: Option<Box<AeadKey>>,
 }
 
 impl Generation {
-    fn first(suite: Suite, secret: Zeroizing<[u8; 32]>) -> Generation {
-        Generation { number: 0, key: AeadKey::derive(suite, &secret), secret }
+    fn first(secret: Zeroizing<[u8; 32]>) -> Generation {
+        Generation { number: 0, secret, key: None }
     }
 
-    fn next(&self, suite: Suite) -> Generation {
+    fn next(&self) -> Generation {
         let secret = Zeroizing::new(blake3::derive_key("riffle 2026-11 channel: next secret", &*self.secret));
-        Generation { number: self.number + 1, key: AeadKey::derive(suite, &secret), secret }
+        Generation { number: self.number + 1, secret, key: None }
+    }
+
+    fn key(&mut self, suite: Suite) -> &AeadKey {
+        self.key.get_or_insert_with(|| Box::new(AeadKey::derive(suite, &self.secret)))
     }
 }
 
@@ -45,16 +50,27 @@ pub struct Sealer {
 
 impl Sealer {
     pub(crate) fn new(suite: Suite, secret: Zeroizing<[u8; 32]>, remote: frame::Numbers) -> Sealer {
-        Sealer { suite, generation: Generation::first(suite, secret), next: 0, remote }
+        Sealer { suite, generation: Generation::first(secret), next: 0, remote }
     }
 
     fn next_number(&mut self) -> u64 {
         let number = self.next;
         self.next += 1;
         if number / GENERATION > self.generation.number {
-            self.generation = self.generation.next(self.suite);
+            self.generation = self.generation.next();
         }
         number
+    }
+
+    /// Forgets the key until it is needed again.
+    pub(crate) fn sleep(&mut self) {
+        self.generation.key = None;
+    }
+
+    /// Whether its key is derived.
+    #[cfg(test)]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.generation.key.is_some()
     }
 
     /// Appends `datagram`, sealed, to `out`.
@@ -63,7 +79,7 @@ impl Sealer {
         let start = out.len();
         let text_at = start + frame::write_plain(self.remote, number, datagram, out);
         let (header, text) = out[start..].split_at_mut(text_at - start);
-        let tag = self.generation.key.seal(number, &header[..frame::AUTHENTICATED], text);
+        let tag = self.generation.key(self.suite).seal(number, &header[..frame::AUTHENTICATED], text);
         out.extend_from_slice(&tag);
     }
 
@@ -84,7 +100,11 @@ impl Sealer {
         frame[..SEALED_CHUNK_PREFIX].copy_from_slice(&frame::chunk_prefix(number, chunk));
         let (rest, tag) = frame.split_at_mut(frame.len() - TAG_LENGTH);
         let (header, text) = rest.split_at_mut(frame::TEXT_AT);
-        tag.copy_from_slice(&self.generation.key.seal(number, &header[..frame::AUTHENTICATED], text));
+        tag.copy_from_slice(&self.generation.key(self.suite).seal(
+            number,
+            &header[..frame::AUTHENTICATED],
+            text,
+        ));
     }
 }
 
@@ -96,7 +116,7 @@ const _: () = assert!(
 /// Opens what the other side says over one channel.
 pub(crate) struct Opener {
     suite: Suite,
-    previous: Option<Generation>,
+    previous: Option<Box<Generation>>,
     current: Generation,
     window: ReplayWindow,
 }
@@ -112,11 +132,14 @@ pub(crate) enum NotOpened {
 
 impl Opener {
     pub(crate) fn new(suite: Suite, secret: Zeroizing<[u8; 32]>) -> Opener {
-        Opener {
-            suite,
-            previous: None,
-            current: Generation::first(suite, secret),
-            window: ReplayWindow::default(),
+        Opener { suite, previous: None, current: Generation::first(secret), window: ReplayWindow::default() }
+    }
+
+    /// Forgets the keys until they are needed again.
+    pub(crate) fn sleep(&mut self) {
+        self.current.key = None;
+        if let Some(previous) = &mut self.previous {
+            previous.key = None;
         }
     }
 
@@ -130,18 +153,18 @@ impl Opener {
         let generation = number / GENERATION;
         let aad = &header[..frame::AUTHENTICATED];
         if generation == self.current.number + 1 {
-            let next = self.current.next(self.suite);
-            if !next.key.open(number, aad, text) {
+            let mut next = self.current.next();
+            if !next.key(self.suite).open(number, aad, text) {
                 return Err(NotOpened::Forged);
             }
-            self.previous = Some(std::mem::replace(&mut self.current, next));
+            self.previous = Some(Box::new(std::mem::replace(&mut self.current, next)));
         } else {
             let of_number = if generation == self.current.number {
-                Some(&self.current)
+                Some(&mut self.current)
             } else {
-                self.previous.as_ref().filter(|previous| previous.number == generation)
+                self.previous.as_deref_mut().filter(|previous| previous.number == generation)
             };
-            if !of_number.is_some_and(|generation| generation.key.open(number, aad, text)) {
+            if !of_number.is_some_and(|generation| generation.key(self.suite).open(number, aad, text)) {
                 return Err(NotOpened::Forged);
             }
         }

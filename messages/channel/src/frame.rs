@@ -126,3 +126,25 @@ pub(crate) fn unwrap(opened: &mut [u8]) -> Option<std::ops::Range<usize>> {
     // Nothing of a channel is sealed in another.
     (!Kind::is_channel(header)).then_some(start..end)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the other side has sealed, it is a datagram with a header, which belongs to no channel, or nothing.
+        #[test]
+        fn anything_opened_is_a_datagram_or_nothing(
+            mut opened in prop::collection::vec(any::<u8>(), TEXT_AT + TAG_LENGTH + 1..100),
+        ) {
+            prop_assert!(is_long_enough(&opened));
+            if let Some(range) = unwrap(&mut opened) {
+                prop_assert_eq!(range.end, opened.len() - TAG_LENGTH);
+                let datagram = &opened[range];
+                prop_assert!(datagram.len() >= HEADER_LENGTH && !Kind::is_channel(datagram));
+            }
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! Knows no addresses and keeps nothing: a message in, a message and two secrets out.
 
-use messages::{BootEpoch, HEADER_LENGTH};
+use messages::{BootEpoch, HEADER_LENGTH, Kind};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
@@ -41,6 +41,8 @@ pub(crate) const ACCEPT: usize = HEADER_LENGTH + 32 + ANSWER_LENGTH + 16;
 const ANSWER_LENGTH: usize = 4 + 1 + 1 + 16;
 /// What stands before each early datagram: how long it is, and how many of its bytes follow; the others are zeros.
 const EARLY_FIELDS: usize = 4;
+/// Early datagrams of one handshake: with the zeros at their ends they may be far longer than what carries them.
+pub(crate) const MAX_EARLY: usize = 16;
 
 /// A token by which the one who gave it can say that it has forgotten the channel (RFC 9000 §10.3).
 pub(crate) type ResetToken = [u8; 16];
@@ -222,24 +224,32 @@ fn write_early(datagrams: &[Vec<u8>], mut space: &mut [u8]) -> usize {
     datagrams.len()
 }
 
-/// The datagrams that [`write_early`] wrote. `None`: one is longer than a control datagram, or than what is there.
+/// The datagrams that [`write_early`] wrote. `None`: there are too many, or one is longer than a control datagram or than
+/// what is there, or belongs to a channel itself, or they are not as [`write_early`] writes them.
 fn read_early(mut space: &[u8]) -> Option<Vec<Vec<u8>>> {
     let mut datagrams = Vec::new();
     while let Some((fields, rest)) = space.split_first_chunk::<EARLY_FIELDS>() {
         let [l0, l1, k0, k1] = *fields;
         let (length, kept) = (u16::from_le_bytes([l0, l1]).into(), u16::from_le_bytes([k0, k1]).into());
         if length == 0 {
-            break;
+            // There is one way only to say that there is nothing more.
+            return space.iter().all(|&byte| byte == 0).then_some(datagrams);
         }
-        if length > messages::limits::CONTROL_DATAGRAM || kept > length {
+        if length > messages::limits::CONTROL_DATAGRAM || kept > length || datagrams.len() == MAX_EARLY {
             return None;
         }
         let mut datagram = rest.get(..kept)?.to_vec();
+        if datagram.last() == Some(&0) {
+            return None;
+        }
         datagram.resize(length, 0);
+        if Kind::is_channel(&datagram) {
+            return None;
+        }
         datagrams.push(datagram);
         space = &rest[kept..];
     }
-    Some(datagrams)
+    space.iter().all(|&byte| byte == 0).then_some(datagrams)
 }
 
 /// Snow's own primitives, with chance that is handed in.

@@ -4,19 +4,18 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use messages::{COOKIE_EPOCH, Timestamp};
+use messages::{COOKIE_EPOCH, NodeId, Timestamp};
 
 use crate::handshake::HandshakeTime;
-use crate::identity::PublicKey;
 
 /// So long a cookie is good at most.
 const LIFETIME: Duration = Duration::from_secs(COOKIE_EPOCH.as_secs() * 2);
 
 pub(crate) struct HandshakeTimes {
     max: usize,
-    last: BTreeMap<PublicKey, (HandshakeTime, Timestamp)>,
+    last: BTreeMap<NodeId, (HandshakeTime, Timestamp)>,
     /// What was recorded when, the oldest first; what was recorded again later stands here more than once.
-    order: VecDeque<(Timestamp, PublicKey)>,
+    order: VecDeque<(Timestamp, NodeId)>,
 }
 
 impl HandshakeTimes {
@@ -26,11 +25,11 @@ impl HandshakeTimes {
     }
 
     /// Whether a handshake of `peer` at `time` is later than its last.
-    pub(crate) fn is_later(&self, peer: PublicKey, time: HandshakeTime, now: Timestamp) -> bool {
+    pub(crate) fn is_later(&self, peer: NodeId, time: HandshakeTime, now: Timestamp) -> bool {
         self.last.get(&peer).is_none_or(|&(last, at)| time > last || now.since(at) > LIFETIME)
     }
 
-    pub(crate) fn record(&mut self, peer: PublicKey, time: HandshakeTime, now: Timestamp) {
+    pub(crate) fn record(&mut self, peer: NodeId, time: HandshakeTime, now: Timestamp) {
         while let Some(&(at, oldest)) = self.order.front()
             && (now.since(at) > LIFETIME || self.order.len() >= self.max)
         {
@@ -38,6 +37,9 @@ impl HandshakeTimes {
             if self.last.get(&oldest).is_some_and(|&(_, recorded_at)| recorded_at == at) {
                 self.last.remove(&oldest);
             }
+        }
+        if self.order.len() < self.order.capacity() / 4 {
+            self.order.shrink_to(self.order.len() * 2);
         }
         self.last.insert(peer, (time, now));
         self.order.push_back((now, peer));
@@ -53,8 +55,8 @@ impl HandshakeTimes {
 mod tests {
     use super::*;
 
-    fn key(number: u8) -> PublicKey {
-        PublicKey::from_bytes([number; 32])
+    fn key(number: u8) -> NodeId {
+        NodeId::from_bytes([number; 16])
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The channels that are open, by this side's numbers and by the other side's address. As many as a setting allows, in
 //! all and of one host: the one that was used the longest time ago makes way, of the host that has its share or of all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -17,6 +17,12 @@ use crate::identity::PublicKey;
 
 /// Channels with one address: the newest, and those before it whose datagrams may still be on their way.
 const MAX_AT_ADDRESS: usize = 4;
+/// Channels whose keys are kept ready. Ready keys take a kilobyte or two a channel, and are derived again in microseconds.
+const MAX_READY: usize = 4096;
+/// The keys of a channel that is not used for so long are not kept ready.
+const READY_FOR: Duration = Duration::from_secs(10);
+/// How often channels are looked through for such ones.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// One open channel.
 pub(crate) struct Channel {
@@ -29,19 +35,26 @@ pub(crate) struct Channel {
     /// By which the other side says that it has forgotten the channel.
     pub(crate) token: ResetToken,
     /// Of a channel that the other side has begun and not used yet: its handshake, and the answer to say again.
-    pub(crate) unconfirmed: Option<Unconfirmed>,
+    pub(crate) unconfirmed: Option<Box<Unconfirmed>>,
     /// How long the handshake took, if this side began it.
     pub(crate) rtt: Option<Duration>,
     /// Since when something was said over the channel and nothing was heard.
     pub(crate) unanswered_since: Option<Timestamp>,
     used_at: Timestamp,
+    /// When either side used it last.
+    active_at: Timestamp,
+    /// Whether its keys may be derived: whoever uses it says so before.
+    is_ready: bool,
 }
 
 /// What a responder keeps until the initiator has shown that it has the keys.
 pub(crate) struct Unconfirmed {
     /// The ephemeral key of the INITIATE, by which its repetitions are known.
     pub(crate) ephemeral: [u8; 32],
-    pub(crate) accept: Box<[u8; ACCEPT]>,
+    pub(crate) accept: [u8; ACCEPT],
+    /// Who said it, and the datagrams that came with it.
+    pub(crate) peer: NodeId,
+    pub(crate) early: Vec<Vec<u8>>,
 }
 
 impl Channel {
@@ -51,7 +64,7 @@ impl Channel {
         suite: Suite,
         halves: (Sealer, Opener),
         token: ResetToken,
-        unconfirmed: Option<Unconfirmed>,
+        unconfirmed: Option<Box<Unconfirmed>>,
         now: Timestamp,
     ) -> Channel {
         let (sealer, opener) = halves;
@@ -68,6 +81,44 @@ impl Channel {
             rtt: None,
             unanswered_since: None,
             used_at: now,
+            active_at: now,
+            is_ready: false,
+        }
+    }
+
+    fn sleep(&mut self) {
+        self.sealer.sleep();
+        self.opener.sleep();
+        self.is_ready = false;
+    }
+}
+
+/// The numbers of the channels with one address, the newest first.
+#[derive(Default)]
+struct AtAddress {
+    numbers: [u32; MAX_AT_ADDRESS],
+    count: usize,
+}
+
+impl AtAddress {
+    fn numbers(&self) -> &[u32] {
+        &self.numbers[..self.count]
+    }
+
+    /// Adds the newest. Returns the oldest, if it has to make way.
+    fn insert(&mut self, number: u32) -> Option<u32> {
+        let oldest = self.numbers[MAX_AT_ADDRESS - 1];
+        self.numbers.rotate_right(1);
+        self.numbers[0] = number;
+        let was_full = self.count == MAX_AT_ADDRESS;
+        self.count += usize::from(!was_full);
+        was_full.then_some(oldest)
+    }
+
+    fn remove(&mut self, number: u32) {
+        if let Some(at) = self.numbers().iter().position(|&other| other == number) {
+            self.numbers[at..self.count].rotate_left(1);
+            self.count -= 1;
         }
     }
 }
@@ -78,14 +129,17 @@ pub(crate) struct Table {
     max_of_host: usize,
     free_bits: u8,
     /// By the first of this side's numbers.
-    by_number: BTreeMap<u32, Channel>,
-    /// The numbers of the channels with an address, the newest first.
-    by_address: BTreeMap<SocketAddr, Vec<u32>>,
+    by_number: BTreeMap<u32, Box<Channel>>,
+    by_address: BTreeMap<SocketAddr, AtAddress>,
     by_use: BTreeSet<(Timestamp, u32)>,
     /// The same for each host, but those at loopback, which have no share.
     by_host: BTreeSet<(Host, Timestamp, u32)>,
     /// How many channels each host has that has any.
     of_host: BTreeMap<Host, usize>,
+    /// The channels whose keys may be derived, in the order in which they became so. Some may be gone.
+    ready: VecDeque<u32>,
+    sweep_at: Timestamp,
+    now: Timestamp,
 }
 
 impl Table {
@@ -100,6 +154,9 @@ impl Table {
             by_use: BTreeSet::new(),
             by_host: BTreeSet::new(),
             of_host: BTreeMap::new(),
+            ready: VecDeque::new(),
+            sweep_at: Timestamp::ZERO,
+            now: Timestamp::ZERO,
         }
     }
 
@@ -139,12 +196,8 @@ impl Table {
             self.by_host.insert((host, used_at, number));
             *self.of_host.entry(host).or_default() += 1;
         }
-        self.by_number.insert(number, channel);
-        let at_address = self.by_address.entry(address).or_default();
-        at_address.insert(0, number);
-        if at_address.len() > MAX_AT_ADDRESS
-            && let Some(oldest) = at_address.last().copied()
-        {
+        self.by_number.insert(number, Box::new(channel));
+        if let Some(oldest) = self.by_address.entry(address).or_default().insert(number) {
             self.remove(oldest);
         }
     }
@@ -161,20 +214,57 @@ impl Table {
             }
         }
         if let Some(at_address) = self.by_address.get_mut(&channel.address) {
-            at_address.retain(|&other| other != number);
-            if at_address.is_empty() {
+            at_address.remove(number);
+            if at_address.count == 0 {
                 self.by_address.remove(&channel.address);
             }
         }
     }
 
-    pub(crate) fn get_mut(&mut self, numbers: Numbers) -> Option<&mut Channel> {
-        self.by_number.get_mut(&numbers.channel().0)
+    /// It is `now`: keys of channels that are not in use are forgotten, every so often.
+    pub(crate) fn on_time(&mut self, now: Timestamp) {
+        self.now = now;
+        if now < self.sweep_at {
+            return;
+        }
+        self.sweep_at = now + SWEEP_EVERY;
+        let by_number = &mut self.by_number;
+        self.ready.retain(|number| match by_number.get_mut(number) {
+            Some(channel) if now.since(channel.active_at) > READY_FOR => {
+                channel.sleep();
+                false
+            }
+            Some(channel) => channel.is_ready,
+            None => false,
+        });
+    }
+
+    /// The channel with this number, to seal or open with it: its keys may be derived from now on, and those of the
+    /// channel that has had its keys for the longest time are forgotten if there are many.
+    fn ready(&mut self, number: u32) -> Option<&mut Channel> {
+        if self.ready.len() >= MAX_READY
+            && let Some(first) = self.ready.pop_front()
+            && let Some(channel) = self.by_number.get_mut(&first)
+        {
+            channel.sleep();
+        }
+        let channel = self.by_number.get_mut(&number)?;
+        channel.active_at = self.now;
+        if !std::mem::replace(&mut channel.is_ready, true) {
+            self.ready.push_back(number);
+        }
+        Some(channel)
+    }
+
+    pub(crate) fn get_mut(&mut self, numbers: Numbers, address: SocketAddr) -> Option<&mut Channel> {
+        let number = numbers.channel().0;
+        self.by_number.get(&number).filter(|channel| channel.address == address)?;
+        self.ready(number)
     }
 
     /// The newest channel with `address`, and this side's numbers of it.
     pub(crate) fn newest(&self, address: SocketAddr) -> Option<(Numbers, &Channel)> {
-        let number = *self.by_address.get(&address)?.first()?;
+        let number = *self.by_address.get(&address)?.numbers().first()?;
         Some((self.numbers_of(Conversation(number)), self.by_number.get(&number)?))
     }
 
@@ -184,26 +274,26 @@ impl Table {
         address: SocketAddr,
         conversation: Conversation,
     ) -> Option<&mut Channel> {
-        let at_address = self.by_address.get(&address)?;
+        let at_address = self.by_address.get(&address)?.numbers();
         let is_its = |number: &&u32| {
             self.by_number.get(number).is_some_and(|channel| channel.sealer.may_carry(conversation))
         };
         let number = at_address.iter().find(is_its).or(at_address.first()).copied()?;
-        self.by_number.get_mut(&number)
+        self.ready(number)
     }
 
     /// The channel with `address` whose number at the other side is `number`, as this side's first number.
     pub(crate) fn of_remote(&self, address: SocketAddr, number: Conversation) -> Option<(u32, &Channel)> {
         let of_number =
             |&&ours: &&u32| self.by_number.get(&ours).is_some_and(|channel| channel.sealer.may_carry(number));
-        let ours = *self.by_address.get(&address)?.iter().find(of_number)?;
+        let ours = *self.by_address.get(&address)?.numbers().iter().find(of_number)?;
         Some((ours, self.by_number.get(&ours)?))
     }
 
     /// The channel with `address` whose INITIATE had this ephemeral key, while it is not confirmed.
     pub(crate) fn unconfirmed(&self, address: SocketAddr, ephemeral: &[u8]) -> Option<&Unconfirmed> {
-        let at_address = self.by_address.get(&address)?;
-        let unconfirmed = |number| self.by_number.get(number)?.unconfirmed.as_ref();
+        let at_address = self.by_address.get(&address)?.numbers();
+        let unconfirmed = |number| self.by_number.get(number)?.unconfirmed.as_deref();
         at_address.iter().filter_map(unconfirmed).find(|unconfirmed| unconfirmed.ephemeral == *ephemeral)
     }
 
@@ -224,10 +314,13 @@ impl Table {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {
-        self.by_number.values()
+        self.by_number.values().map(|channel| &**channel)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.by_number.len()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -156,5 +156,6 @@ fn the_narrowest_cable_behind_a_router_decides() {
         fetch $at_near
     "#;
     let Some(carried) = run(script, 24 * MIB) else { return };
-    assert_eq!(carried.last(), Some(&1472), "{carried:?}");
+    // 1472, of which sealing takes 21.
+    assert_eq!(carried.last(), Some(&1451), "{carried:?}");
 }

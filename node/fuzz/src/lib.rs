@@ -2,6 +2,8 @@
 
 #[path = "../../../messages/tests/support/accounts.rs"]
 mod accounts;
+#[path = "../../../messages/channel/tests/hostile/play.rs"]
+mod channel_play;
 #[path = "../oracles/downloader.rs"]
 mod downloader_oracle;
 #[path = "../../../messages/tests/support/heap.rs"]
@@ -16,6 +18,8 @@ mod outboard_oracle;
 mod owner_oracle;
 #[path = "../../../messages/tests/support/script.rs"]
 mod script;
+#[path = "../oracles/sealed.rs"]
+mod sealed_oracle;
 #[path = "../oracles/settings.rs"]
 mod settings_oracle;
 #[path = "../oracles/stage.rs"]
@@ -85,6 +89,16 @@ pub fn words(bytes: &[u8]) {
 /// A tracker among strangers.
 pub fn tracker(bytes: &[u8]) {
     tracker_play::hold(bytes);
+}
+
+/// Endpoints that open channels, among strangers.
+pub fn channel(bytes: &[u8]) {
+    channel_play::hold(bytes);
+}
+
+/// Any datagrams over a channel, whole and damaged.
+pub fn sealed(bytes: &[u8]) {
+    sealed_oracle::hold(bytes);
 }
 
 /// A node that serves, among strangers.

@@ -1,5 +1,7 @@
 //! Many worlds drawn from seeds, on all cores: `cargo run --release -p riffle-sim --example vopr -- --seeds 20000`.
 //!
+//! `--sealed` and `--mixed` are worlds in which everybody seals what is said, or some do.
+//!
 //! `--seeds N` worlds from seed `--from N` on (1000 from 0), on `--jobs N` threads (one for each core). It prints how
 //! far it is, and at the end one number for all that happened: a change that changes no behaviour leaves it as it is.
 //! At the first world in which something goes wrong it prints what, and how that world was drawn, and leaves with 1;
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use riffle_sim::vopr::{Options, run};
+use riffle_sim::vopr::{Options, Sealing, run};
 
 /// Progress is told once in so many worlds.
 const TOLD: u64 = 500;
@@ -25,12 +27,14 @@ struct Plan {
     seeds: u64,
     jobs: u64,
     keep_going: bool,
+    sealing: Sealing,
 }
 
 impl Plan {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Plan, String> {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-        let mut plan = Plan { from: 0, seeds: 1000, jobs: cores, keep_going: false };
+        let mut plan =
+            Plan { from: 0, seeds: 1000, jobs: cores, keep_going: false, sealing: Sealing::Nobody };
         while let Some(word) = words.next() {
             let field = match word.as_str() {
                 "--from" => &mut plan.from,
@@ -40,7 +44,14 @@ impl Plan {
                     plan.keep_going = true;
                     continue;
                 }
-                _ => return Err(format!("{word}: it is --seeds N, --from N, --jobs N and --keep-going")),
+                "--sealed" | "--mixed" => {
+                    plan.sealing = if word == "--sealed" { Sealing::Everybody } else { Sealing::Mixed };
+                    continue;
+                }
+                _ => {
+                    let known = "--seeds N, --from N, --jobs N, --sealed, --mixed and --keep-going";
+                    return Err(format!("{word}: it is {known}"));
+                }
             };
             let value = words.next().ok_or_else(|| format!("{word} wants a number"))?;
             *field = value.parse().map_err(|_| format!("{word} wants a number, not {value:?}"))?;
@@ -69,7 +80,7 @@ impl Progress {
             }
             let seed = plan.from + number;
             // What failed is printed where it fails.
-            match catch_unwind(|| run(&Options::draw(seed))) {
+            match catch_unwind(|| run(&Options { sealing: plan.sealing, ..Options::draw(seed) })) {
                 Ok(trace) => {
                     self.traces.fetch_add(trace.rotate_left((seed % 64) as u32), Ordering::Relaxed);
                 }

@@ -265,10 +265,8 @@ fn what_overtakes_the_accept_does_not_end_the_channel() {
     pair.take(1, initiate);
     let mut answer = pair.say(1, &datagram(Kind::Welcome, 1, b"y"));
     answer.reverse();
-    assert!(pair.take(0, answer).is_empty());
+    assert_eq!(pair.take(0, answer), [datagram(Kind::Welcome, 1, b"y")], "heard when the channel is open");
     assert!(pair.leaving(0).is_empty(), "nothing is said of it");
-    let again = pair.say(1, &datagram(Kind::Welcome, 1, b"y"));
-    assert_eq!(pair.take(0, again).len(), 1);
 }
 
 #[test]
@@ -282,6 +280,49 @@ fn nobody_else_can_say_that_a_channel_is_forgotten() {
     unknown.extend_from_slice(&[0; 16]);
     pair.take(0, vec![unknown]);
     assert!(pair.sides[0].peer(address(1)).is_some());
+}
+
+#[test]
+fn another_host_is_not_told_how_to_say_that_a_channel_is_forgotten() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let number = pair.sides[1].table.newest(address(0)).expect("open").0.channel();
+    // A stranger asks with the number of the channel, and says what it is told in the other's name.
+    let stranger = SocketAddr::from(([10, 9, 9, 9], 4000));
+    let mut sealed = datagram(Kind::Sealed, number.0, &[0; 40]);
+    pair.sides[1].handle(stranger, &mut sealed, pair.now);
+    let told = pair.leaving(1);
+    assert_eq!(told[0].len(), UNKNOWN);
+    pair.take(0, told);
+    assert!(pair.sides[0].peer(address(1)).is_some());
+    assert!(pair.leaving(0).is_empty(), "nothing follows from it");
+}
+
+#[test]
+fn who_is_at_another_host_than_before_opens_another_channel() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let elsewhere = SocketAddr::from(([10, 7, 7, 7], 4000));
+    pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    pair.now += MAX_SILENCE;
+    let mut waiting = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
+    for _ in 0..4 {
+        for mut bytes in waiting.drain(..) {
+            pair.sides[1].handle(elsewhere, &mut bytes, pair.now);
+        }
+        for (to, mut bytes) in pair.sides[1].take_outbox() {
+            assert_eq!(to, elsewhere);
+            pair.sides[0].handle(address(1), &mut bytes, pair.now);
+        }
+        waiting = pair.leaving(0);
+    }
+    assert_eq!(pair.sides[1].peer(elsewhere), Some(pair.sides[0].node_id()));
+    let [mut said] = <[Vec<u8>; 1]>::try_from(pair.say(0, &datagram(Kind::Ping, 1, b"there?"))).expect("one");
+    assert!(matches!(pair.sides[1].handle(elsewhere, &mut said, pair.now), Received::Opened { .. }));
 }
 
 #[test]
@@ -299,12 +340,12 @@ fn lost_answers_are_said_again_and_a_replayed_handshake_opens_nothing() {
     pair.now += Duration::from_millis(500);
     let again = pair.say(0, &hello);
     assert_eq!(again, initiate);
-    assert!(pair.take(1, again).is_empty(), "it was heard");
+    assert_eq!(pair.take(1, again), [hello], "its answer may be lost");
     let accept = pair.leaving(1);
     assert_eq!(accept, lost);
     pair.take(0, accept);
-    let confirms = pair.leaving(0);
-    assert_eq!(pair.take(1, confirms).len(), 1, "what waited");
+    let confirms = pair.say(0, &datagram(Kind::Bye, 1, b"y"));
+    assert_eq!(pair.take(1, confirms).len(), 1);
     let opened = pair.sides[1].counters().opened;
     assert!(pair.take(1, initiate).is_empty());
     assert!(pair.leaving(1).is_empty());
@@ -479,4 +520,11 @@ fn where_channels_are_preferred_one_is_done_without_when_nobody_answers() {
     }
     assert_eq!(pair.say(0, &hello), std::slice::from_ref(&hello), "in the clear");
     assert!(pair.sides[0].takes_in_the_clear(address(1)) && !pair.sides[0].is_sealed(address(1)));
+    // Whoever answers later is heard.
+    pair.now += RETRY_WITHOUT;
+    let said = pair.say(0, &hello);
+    assert_eq!(said.iter().map(Vec::len).collect::<Vec<_>>(), [KNOCK, hello.len()]);
+    let knock = said[..1].to_vec();
+    pair.exchange(0, knock);
+    assert!(pair.sides[0].is_sealed(address(1)) && !pair.sides[0].takes_in_the_clear(address(1)));
 }

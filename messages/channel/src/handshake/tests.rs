@@ -1,4 +1,63 @@
+use proptest::prelude::*;
+
 use super::*;
+use crate::swarm::SwarmSecret;
+
+proptest! {
+    /// A member of the swarm may offer anything: it is refused, or within the limits.
+    #[test]
+    fn any_offer_is_refused_or_within_the_limits(
+        mut offer in prop::collection::vec(any::<u8>(), OFFER_LENGTH),
+        (free_bits, suite, is_long) in (0..20u8, 0..3u8, any::<bool>()),
+    ) {
+        (offer[8], offer[9]) = (free_bits, suite);
+        if !is_long {
+            // One datagram of 30 bytes, ten of which travel.
+            offer[OFFER_FIELDS + EARLY_FIELDS + 10..].fill(0);
+            offer[OFFER_FIELDS + EARLY_FIELDS + 3] = Kind::Hello as u8;
+            offer[OFFER_FIELDS + EARLY_FIELDS + 9] = 1;
+            offer[OFFER_FIELDS..][..EARLY_FIELDS].copy_from_slice(&[30, 0, 10, 0]);
+        }
+        let (swarm, mut rng) = (SwarmSecret::open().keys(), StdRng::seed_from_u64(1));
+        let [initiator, responder] = [1, 2].map(|byte| StaticKey::from_secret([byte; 32]));
+        let mut message = [0; INITIATE];
+        message[4..HEADER_LENGTH].copy_from_slice(&0xabc0_0000u32.to_le_bytes());
+        let (prologue, peer) = (prologue(&message), responder.public());
+        let mut state = builder(&initiator, &swarm, &prologue, &mut rng)
+            .and_then(|builder| builder.remote_public_key(peer.as_bytes()))
+            .and_then(Builder::build_initiator)
+            .expect("all is given");
+        state.write_message(&offer, &mut message[NOISE_AT..INITIATE - SWARM_TAG]).expect("it fits");
+        let numbers = Numbers::new(0x1234_0000, 14).expect("as many bits as may be free");
+        let terms = Terms { numbers, suite: Suite::Aes128Gcm, token: [3; 16] };
+        let mut accept = [0; ACCEPT];
+        let response = respond(&responder, &swarm, terms, &message, &mut accept, &mut rng);
+        let may_be_good = free_bits <= Numbers::MAX_FREE_BITS && suite < 2;
+        prop_assert!(may_be_good || response.is_none());
+        prop_assert!(!may_be_good || is_long || response.is_some());
+        if let Some((offer, _)) = response {
+            prop_assert_eq!(offer.agreed.peer, initiator.public());
+            prop_assert!(offer.early.len() <= MAX_EARLY);
+            prop_assert!(offer.early.iter().all(|early| early.len() <= messages::limits::CONTROL_DATAGRAM));
+        }
+    }
+}
+
+#[test]
+fn early_datagrams_are_few_and_none_belongs_to_a_channel() {
+    let one = [0xb0, 4, 0, 0];
+    let mut space = [0; OFFER_LENGTH];
+    for fields in space.chunks_exact_mut(EARLY_FIELDS).take(MAX_EARLY) {
+        fields.copy_from_slice(&one);
+    }
+    assert_eq!(read_early(&space).map(|early| early.len()), Some(MAX_EARLY));
+    space[MAX_EARLY * EARLY_FIELDS..][..EARLY_FIELDS].copy_from_slice(&one);
+    assert_eq!(read_early(&space), None, "longer than what carries them by far");
+    let nested = messages::Header { kind: Kind::Sealed, conversation: messages::Conversation(1) }.encode();
+    let mut space = [0; OFFER_LENGTH];
+    assert_eq!(write_early(&[nested.to_vec()], &mut space), 1);
+    assert_eq!(read_early(&space), None, "nothing of a channel is sealed in another");
+}
 
 #[test]
 fn early_datagrams_travel_without_the_zeros_at_their_end_as_many_as_fit() {
@@ -15,6 +74,10 @@ fn early_datagrams_travel_without_the_zeros_at_their_end_as_many_as_fit() {
     assert_eq!(read_early(&wrong), None, "more than it is long");
     wrong[..4].copy_from_slice(&[0xff, 0xff, 1, 0]);
     assert_eq!(read_early(&wrong), None, "longer than any control datagram");
+    for wrong in [&[9, 0, 1, 0, 0][..], &[0, 0, 0, 0, 1], &[9, 0, 1, 0, 5, 1], &[9, 0, 0, 0, 0, 0, 0, 7]] {
+        assert_eq!(read_early(wrong), None, "said in another way: {wrong:?}");
+    }
+    assert_eq!(read_early(&[9, 0, 1, 0, 5, 0]), Some(vec![vec![5, 0, 0, 0, 0, 0, 0, 0, 0]]));
 }
 
 /// The vector of the cacophony project for this very protocol. Snow's own tests read it, too, with a feature that nobody

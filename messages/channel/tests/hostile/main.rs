@@ -6,6 +6,8 @@ mod heap;
 mod play;
 #[path = "../../../tests/support/script.rs"]
 mod script;
+#[path = "../../../../node/fuzz/oracles/sealed.rs"]
+mod sealed;
 mod steps;
 
 use proptest::prelude::*;
@@ -21,6 +23,28 @@ proptest! {
     ) {
         play::hold(&bytes);
     }
+
+    #[test]
+    fn whatever_is_sealed_is_opened_as_it_was_said_and_once(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+        sealed::hold(&bytes);
+    }
+}
+
+/// The committed seeds of the fuzz targets whose oracles these are.
+#[test]
+fn every_seed_holds() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../node/fuzz/corpus");
+    let mut count = 0;
+    for target in ["channel", "sealed"] {
+        for entry in std::fs::read_dir(corpus.join(target)).expect("the target's seeds") {
+            let path = entry.expect("a folder's entry").path();
+            let bytes = std::fs::read(&path).expect("a seed");
+            play::hold(&bytes);
+            sealed::hold(&bytes);
+            count += u32::from(path.extension().is_some_and(|end| end == "seed"));
+        }
+    }
+    assert!(count >= 4, "{count} seeds");
 }
 
 /// Scripts get so far as to open channels, use them, and have every kind of refusal: the play is one.

@@ -14,10 +14,10 @@ use rand::rngs::SysRng;
 use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question};
 use tokio::net::UdpSocket;
 
+#[cfg(feature = "embedded-tracker")]
 use super::link::Embedding;
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
-#[cfg(feature = "embedded-tracker")]
 use crate::driver::policy;
 
 /// The longest datagram of a tracker, in bytes, sealed.

@@ -16,8 +16,8 @@ use crate::disk::DiskFaults;
 use crate::link::LinkSpec;
 use crate::world::DownloaderScript;
 use crate::world::{Cut, Fault, Flood, HostId, Move, TRACKER, World};
-pub use options::Options;
 use options::{FolderWish, HostOptions, Trouble};
+pub use options::{Options, Sealing};
 
 const NAME: &str = "film.bin";
 /// How long downloads may take once faults have ended, besides three times what the bytes take.
@@ -46,12 +46,14 @@ pub fn run(options: &Options) -> u64 {
     let _blame = Blame(options);
     let mut world = World::new(options.seed, options.link);
     world.record.max_events = MAX_EVENTS;
+    options.sealing.policy(0).into_iter().for_each(|policy| world.seal(policy));
     let content = match &options.folder {
         Some(folder) => world.library.add_folder(NAME, folder.index, &folder.files).id,
         None => world.library.add(NAME, options.length).id,
     };
     let (start, end) = (world.now, world.now + options.faults_last);
     for (number, spec) in options.owners.iter().chain(&options.downloaders).enumerate() {
+        options.sealing.policy(number).into_iter().for_each(|policy| world.seal_hosts(policy));
         let host = add(&mut world, options, spec);
         if number < options.owners.len() {
             let name = world.library.named(NAME).name.clone();

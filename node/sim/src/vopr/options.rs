@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use channel::{Encryption, Policy};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -48,6 +49,34 @@ pub struct Options {
     pub bogus_owners: Option<(u32, Manners)>,
     /// What is in the content, if it is a folder.
     pub folder: Option<FolderOptions>,
+    /// Who seals what is said.
+    pub sealing: Sealing,
+}
+
+/// Who seals what is said in a world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Sealing {
+    /// Nobody.
+    #[default]
+    Nobody,
+    /// Everybody, always.
+    Everybody,
+    /// The tracker and the first owner with whoever can, and of the others some always, some with whoever can, and some
+    /// never.
+    Mixed,
+}
+
+impl Sealing {
+    /// What the host with this number does. `None`: it has no channels.
+    pub(super) fn policy(self, number: usize) -> Option<Policy> {
+        let encryption = match (self, number % 3) {
+            (Sealing::Nobody, _) => return None,
+            (Sealing::Everybody, _) | (Sealing::Mixed, 1) => Encryption::Always,
+            (Sealing::Mixed, 0) => Encryption::Prefer,
+            (Sealing::Mixed, _) => Encryption::Never,
+        };
+        Some(Policy { elsewhere: encryption, loopback: encryption })
+    }
 }
 
 /// A content that is a folder, and what each downloader wants of it.
@@ -209,6 +238,7 @@ impl Options {
             scripted_downloader: None,
             bogus_owners: None,
             folder: None,
+            sealing: Sealing::Nobody,
         };
         options.draw_paths();
         options.draw_drips();

@@ -122,6 +122,11 @@ impl World {
         self.seal_tracker();
     }
 
+    /// From now on what hosts say that are added travels as `policy` asks for, whatever the tracker does.
+    pub fn seal_hosts(&mut self, policy: Policy) {
+        self.policy = Some(policy);
+    }
+
     /// Adds a host behind `link` whose node starts now.
     pub fn add_host(&mut self, link: LinkSpec, settings: NodeSettings) -> HostId {
         self.add_host_with(link, settings, host::RECEIVE_BUFFER)

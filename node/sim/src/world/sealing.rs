@@ -29,9 +29,10 @@ pub(super) fn sealed(node: Node, key: Option<&(StaticKey, Policy)>, identity: &I
 }
 
 impl World {
-    /// Gives the tracker channels, if the world has any.
+    /// Gives the tracker channels, if the world has any. In each of its lives it has the policy of its first.
     pub(super) fn seal_tracker(&mut self) {
-        let Some(policy) = self.policy else { return };
+        let Some(policy) = self.tracker.policy.or(self.policy) else { return };
+        self.tracker.policy = Some(policy);
         let channels = Channels::new(ChannelSettings {
             key: StaticKey::from_secret(TRACKER_SECRET),
             swarm: SwarmSecret::open(),

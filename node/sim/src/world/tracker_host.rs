@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use channel::Policy;
 use config::TrackerSettings;
 use messages::{Kind, Timestamp};
 use rand::RngExt as _;
@@ -23,6 +24,8 @@ pub struct TrackerHost {
     /// Whether the link's burst losses are in their bad state.
     pub(super) is_link_bad: bool,
     pub(super) is_running: bool,
+    /// What it may say in the clear. `None`: everything.
+    pub(super) policy: Option<Policy>,
     /// Which poll comes next: a wake-up from before an earlier one counts no more.
     pub(super) round: u64,
     scratch: Output,
@@ -37,6 +40,7 @@ impl TrackerHost {
             link,
             is_link_bad: false,
             is_running: true,
+            policy: None,
             round: 0,
             scratch: Output::default(),
         }

@@ -45,5 +45,6 @@ fn every_kind_of_message_is_among_the_seeds() {
     let decodable = of_wire.filter(|(_, bytes)| messages::Datagram::decode(bytes).is_ok());
     let kinds: BTreeSet<Kind> =
         decodable.filter_map(|(_, bytes)| Header::decode(bytes).ok()).map(|header| header.kind).collect();
-    assert_eq!(kinds, Kind::ALL.iter().copied().collect());
+    // What is sealed is decoded by `channel`, whose own oracles play it.
+    assert_eq!(kinds, Kind::ALL.iter().copied().filter(|kind| !kind.is_of_channel()).collect());
 }

@@ -1,6 +1,6 @@
 //! Some hundred worlds of [`riffle_sim::vopr`], in parts that run side by side. The example `vopr` runs more.
 
-use riffle_sim::vopr::{Options, run};
+use riffle_sim::vopr::{Options, Sealing, run};
 
 fn worlds(seeds: std::ops::Range<u64>) {
     for seed in seeds {
@@ -26,6 +26,20 @@ fn worlds_500_to_650() {
 #[test]
 fn worlds_650_to_800() {
     worlds(650..800);
+}
+
+#[test]
+fn sealed_worlds_800_to_900() {
+    for seed in 800..900 {
+        run(&Options { sealing: Sealing::Everybody, ..Options::draw(seed) });
+    }
+}
+
+#[test]
+fn worlds_900_to_1000_in_which_some_seal_and_some_do_not() {
+    for seed in 900..1000 {
+        run(&Options { sealing: Sealing::Mixed, ..Options::draw(seed) });
+    }
 }
 
 /// In each of these somebody did not finish before the core was mended: bytes that an owner on parole sent and nobody
