@@ -24,6 +24,8 @@ const SIZE: usize = 700_000;
 const NAME: &str = "a-film-nobody-knows.bin";
 /// So many bytes in a row of a file tell what it is.
 const RUN: usize = 16;
+/// What a log says of who is spoken to in the clear although that is not preferred.
+const IN_THE_CLEAR: &str = "spoken to in the clear";
 /// How often a relay's threads look whether the test is over.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -210,6 +212,10 @@ impl Scene {
         std::fs::read(self.place.path().join("saved").join(NAME)).is_ok_and(|bytes| bytes == noise(SIZE))
     }
 
+    fn log_of(&self, label: &str) -> String {
+        std::fs::read_to_string(self.place.path().join(format!("logs/node-{label}.log"))).expect("a log")
+    }
+
     fn id_of(&self, label: &str) -> [u8; 16] {
         let path = self.place.path().join(format!("state/node-{label}/key"));
         let secret = std::fs::read(Path::new(&path)).expect("a key").try_into().expect("32 bytes");
@@ -231,7 +237,7 @@ impl Scene {
 }
 
 /// A whole transfer with everybody's `encryption`, and what was found of it on the way.
-fn transfer(encryption: &str) -> Found {
+fn transfer(encryption: &str) -> (Scene, Found) {
     let scene = Scene::new(encryption);
     let owner = scene.owner(encryption);
     let (code, said) = scene.download(encryption);
@@ -241,17 +247,97 @@ fn transfer(encryption: &str) -> Found {
     owner.end();
     let bytes: usize = scene.relay.recorded().iter().map(Vec::len).sum();
     assert!(bytes > SIZE, "the file passed through the relay: {bytes}");
-    scene.search()
+    let found = scene.search();
+    (scene, found)
 }
 
 #[test]
-fn of_a_sealed_transfer_nothing_can_be_found_on_the_way() {
-    assert_eq!(transfer("always"), Found::NOTHING);
+fn of_a_sealed_transfer_nothing_can_be_found_on_the_way_and_the_logs_say_with_whom_it_was_sealed() {
+    let (scene, found) = transfer("always");
+    assert_eq!(found, Found::NOTHING);
+    for label in ["owner", "guest"] {
+        let log = scene.log_of(label);
+        for line in ["sealed channel with the tracker tracker=", "sealed channel with a node peer="] {
+            assert_eq!(log.matches(line).count(), 1, "{line:?} of {label}: {log}");
+        }
+        assert!(!log.contains(IN_THE_CLEAR), "{log}");
+    }
+    let log = scene.log_of("owner");
+    assert!(log.contains("counted of sealed channels opened=2 in_the_clear=0 forged=0"), "{log}");
 }
 
 #[test]
 fn of_a_transfer_in_the_clear_everything_can_be_found_on_the_way() {
-    assert_eq!(transfer("never"), Found::EVERYTHING);
+    let (scene, found) = transfer("never");
+    assert_eq!(found, Found::EVERYTHING);
+    let logs = scene.place.logs();
+    assert!(!logs.contains(IN_THE_CLEAR), "it is what was asked for: {logs}");
+    assert!(!logs.contains("sealed channel with") && logs.contains("counted of sealed channels opened=0"));
+}
+
+#[test]
+fn a_tracker_that_is_spoken_to_over_a_channel_is_in_the_ticket_with_its_key() {
+    let scene = Scene::new("always");
+    let owner = Program::start(&mut scene.node("always", &["--id", "owner", "send", NAME]));
+    let line = owner.wait_for("riffle download ");
+    let ticket = line.trim().rsplit(' ').next().expect("a word");
+    assert!(ticket.starts_with("riffle1"), "{line}");
+    let (_, lines) = Program::start(&mut scene.place.riffle(&["info", ticket])).end();
+    let key = std::fs::read(scene.place.path().join("state/tracker.key")).expect("a key");
+    let key = StaticKey::from_secret(key.try_into().expect("32 bytes")).public();
+    assert!(lines.contains(&format!("key of the first tracker: {key}")), "{lines:#?}");
+}
+
+#[test]
+fn status_and_peers_say_what_is_sealed_and_what_is_in_the_clear() {
+    for (encryption, in_status, in_peers) in [
+        ("always", [" answers, sealed (", ", sealed"], ": sealed with "),
+        ("never", [" answers, in the clear", ", in the clear"], "no: in the clear"),
+    ] {
+        let scene = Scene::new(encryption);
+        let _owner = scene.owner(encryption);
+        // A guest that takes a while, so that its session is there to be seen.
+        let saved = scene.place.folder("saved");
+        let folder = saved.to_str().expect("text");
+        let slow = ["--id", "guest", "--dir", folder, "--download-limit", "100KiB", "download", NAME];
+        let _guest = Program::start(&mut scene.node(encryption, &slow));
+        let asked = |verb: &str| {
+            let arguments = [verb, "--id", "owner"];
+            Program::start(&mut scene.place.riffle(&arguments)).end().1.join("\n")
+        };
+        programs::wait_until("there is a session", || asked("peers").contains("downloader"));
+        let (status, peers) = (asked("status"), asked("peers"));
+        assert!(status.contains(in_status[0]), "{status}");
+        let upload = status.lines().find(|line| line.starts_with("upload of ")).expect("an upload");
+        assert!(upload.ends_with(in_status[1]), "{status}");
+        assert!(peers.contains("downloader") && peers.contains(in_peers), "{peers}");
+    }
+}
+
+#[test]
+fn who_prefers_to_seal_talks_in_the_clear_to_who_never_does_and_says_so() {
+    let scene = Scene::new("never");
+    let _owner = scene.owner("never");
+    let (code, said) = scene.download("prefer");
+    assert!(code == Some(0) && scene.has_arrived(), "{said}");
+    let tracker = format!("the tracker {} opens no sealed channel: ", scene.relay.address);
+    assert!(said.contains(&tracker) && said.contains("the node 127.0.0.1:"), "{said}");
+    let log = scene.log_of("guest");
+    for line in [" WARN the tracker opens no sealed channel", " WARN a node opens no sealed channel"] {
+        assert_eq!(log.matches(line).count(), 1, "{line:?}: {log}");
+    }
+}
+
+#[test]
+fn who_prefers_to_seal_serves_in_the_clear_who_never_does_and_says_so() {
+    let scene = Scene::new("prefer");
+    let owner = scene.owner("prefer");
+    let (code, said) = scene.download("never");
+    assert!(code == Some(0) && scene.has_arrived(), "{said}");
+    owner.wait_for("opens no sealed channel: what is said to it is in the clear");
+    let log = scene.log_of("owner");
+    assert_eq!(log.matches(" WARN a node opens no sealed channel").count(), 1, "{log}");
+    assert!(log.contains("sealed channel with the tracker") && !log.contains("WARN the tracker"), "{log}");
 }
 
 #[test]

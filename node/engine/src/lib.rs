@@ -31,7 +31,7 @@ pub mod state;
 mod tracker;
 
 pub use builder::Builder;
-pub use channel::{PublicKey, Ticket, TicketError, TicketTracker};
+pub use channel::{PublicKey, Suite, Ticket, TicketError, TicketTracker};
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
 pub use content_index::{ContentIndex, IndexRequest, PatternError, select};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
@@ -49,10 +49,11 @@ pub use messages::{ContentId, Cursor, Digits, Layout, Name, NodeId, Outboard, Pi
 pub use names::{destination_of_path, members_of_paths, name_of_path};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
-    Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
-    Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
-    RecheckReason, RenamedEntry, SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary,
-    TrackerStanding, UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
+    ChannelStatus, Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus,
+    DownloadTimeouts, Event, Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare,
+    OwnerState, OwnerStatus, Question, RecheckReason, RenamedEntry, SearchId, SessionEnd, ShareId,
+    ShareStatus, SkippedEntry, Status, Summary, TrackerStanding, UploadStanding, UploadStatus, Waiting,
+    Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};
 pub use share_state::ShareError;
