@@ -18,6 +18,16 @@ pub enum Encryption {
     Never,
 }
 
+impl Encryption {
+    /// Why this cannot be said together with a closed swarm's secret; `None`: it can.
+    #[must_use]
+    pub fn contradicts_secret(self) -> Option<String> {
+        (self != Encryption::Always).then(|| {
+            format!("\"{self}\" contradicts a secret: in a closed swarm everything is sealed; leave out one of the two")
+        })
+    }
+}
+
 impl FromStr for Encryption {
     type Err = ValueError;
 

@@ -57,7 +57,8 @@ impl NodeSettings {
             let message = format!("must be 0 (automatic) or at least {MIN_SEGMENT}, not {segment}");
             return Some(ConfigError::Disagree { key: "network.segment_size", message });
         }
-        None
+        let clear = self.network.encryption.contradicts_secret().filter(|_| self.secret_file.is_some());
+        clear.map(|message| ConfigError::Disagree { key: "network.encryption", message })
     }
 }
 
@@ -71,6 +72,11 @@ settings! {
         /// The address of the tracker, as HOST:PORT. Without one, the node tries 127.0.0.1:12345, and a prompt or a
         /// `send` that finds no tracker there starts one. A host name is looked up again when its tracker falls silent.
         pub tracker: Option<TrackerAddress> = None, such as "\"10.0.0.1:12345\"";
+
+        /// The file with the secret of a closed swarm, which `riffle secret new FILE` makes. With it the node hears and
+        /// answers only who has the secret too, and everything is sealed, within this host as well: `encryption` must be
+        /// "always" then, and `loopback_encryption` means nothing. Without one, the node is in the open swarm.
+        pub secret_file: Option<PathBuf> = None, such as "\"/home/me/.config/riffle/lab.secret\"";
 
         /// The folder in which downloads are saved and relative names start. Without one, the current folder.
         pub dir: Option<PathBuf> = None, such as "\"/home/me/shared\"";

@@ -25,9 +25,12 @@ impl TrackerSettings {
     /// Reads settings from the text of a TOML file; what it leaves out has its default.
     ///
     /// # Errors
-    /// The first mistake in the file: not TOML, an unknown key, a value of the wrong type or out of its range.
+    /// The first mistake in the file: not TOML, an unknown key, a value of the wrong type or out of its range, or a
+    /// pair that contradicts itself.
     pub fn from_toml(text: &str) -> Result<TrackerSettings, ConfigError> {
-        document::read(text)
+        let settings: TrackerSettings = document::read(text)?;
+        let clear = settings.encryption.contradicts_secret().filter(|_| settings.secret_file.is_some());
+        clear.map_or(Ok(settings), |message| Err(ConfigError::Disagree { key: "encryption", message }))
     }
 
     /// The text of `config/tracker.toml`: every key with its comment and default.
@@ -41,6 +44,11 @@ settings! {
     pub struct TrackerSettings {
         /// The address and port of the tracker's socket: IP:PORT, or a port alone for all interfaces.
         pub listen: ListenAddr = ListenAddr::any(DEFAULT_TRACKER_PORT);
+
+        /// The file with the secret of a closed swarm, which `riffle secret new FILE` makes. With it the tracker answers
+        /// only who has the secret too, and everything is sealed, within this host as well: `encryption` must be "always"
+        /// then, and `loopback_encryption` means nothing. Without one, the tracker is of the open swarm.
+        pub secret_file: Option<PathBuf> = None, such as "\"/etc/riffle/lab.secret\"";
 
         /// The folder of the log file `tracker.log`. Without one, the state folder of the user.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";

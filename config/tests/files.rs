@@ -104,6 +104,10 @@ fn a_mistake_is_told_in_one_line_that_names_line_and_key() {
             "[network]\nsegment_size = 3",
             "`network.segment_size` must be 0 (automatic) or at least 1200, not 3",
         ),
+        (
+            "secret_file = \"s\"\n[network]\nencryption = \"prefer\"",
+            "`network.encryption` \"prefer\" contradicts a secret: in a closed swarm everything is sealed; leave out one of the two",
+        ),
     ] {
         let message = NodeSettings::from_toml(toml).unwrap_err().to_string();
         assert_eq!(message, expected, "{toml}");

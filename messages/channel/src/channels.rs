@@ -6,7 +6,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::time::Duration;
 
-use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use messages::{
     BootEpoch, Conversation, Cookie, CookieJar, HEADER_LENGTH, Header, Host, Kind, NodeId, Timestamp,
     canonical,
@@ -19,24 +18,17 @@ use crate::aead::Suite;
 use crate::attempt::{Attempt, AttemptState};
 use crate::budget::Budget;
 use crate::direction::{NotOpened, Opener, Sealer};
-use crate::frame::{self, Numbers, TAG_LENGTH};
+use crate::frame::{self, Numbers};
 use crate::handshake::{
     self, ACCEPT, Agreed, HandshakeTime, INITIATE, NOISE_AT, ResetToken, SWARM_TAG, Terms,
 };
 use crate::handshake_times::HandshakeTimes;
 use crate::identity::{PublicKey, StaticKey};
+use crate::knock::{self, COOKIE_LENGTH, KNOCK, NONCE_AT, NONCE_END};
 use crate::policy::{Encryption, Policy};
 use crate::swarm::{SwarmKeys, SwarmSecret, is_equal};
 use crate::table::{Channel, Table, Unconfirmed};
 
-/// Bytes of a KNOCK, and of the COOKIE that answers it.
-const KNOCK: usize = 80;
-const NONCE_AT: usize = HEADER_LENGTH;
-const NONCE_END: usize = NONCE_AT + 8;
-const COOKIE_LENGTH: usize = 16;
-/// Where the sealed static key stands in a COOKIE, behind the cookie.
-const INTRODUCTION_AT: usize = NONCE_END + COOKIE_LENGTH;
-const _: () = assert!(INTRODUCTION_AT + 32 + TAG_LENGTH == KNOCK, "no answer is longer");
 /// Bytes of an UNKNOWN.
 const UNKNOWN: usize = HEADER_LENGTH + 16;
 /// Addresses of which cookie and key are remembered, or which node is expected there.
@@ -197,6 +189,8 @@ pub struct Channels {
     node: NodeId,
     role: Role,
     swarm: SwarmKeys,
+    /// Whether who lacks the swarm's secret gets no answer.
+    is_closed: bool,
     policy: Policy,
     suite: Suite,
     cookies: CookieJar,
@@ -242,6 +236,7 @@ impl Channels {
             node: key.node_id(),
             key,
             role,
+            is_closed: swarm.is_closed(),
             swarm: swarm.keys(),
             policy,
             suite,
@@ -513,12 +508,7 @@ impl Channels {
         if self.remembered.contains_key(&to) {
             return self.initiate(to, now);
         }
-        let mut knock = [0; KNOCK];
-        let header = Header { kind: Kind::Knock, conversation: attempt.numbers.channel() };
-        knock[..HEADER_LENGTH].copy_from_slice(&header.encode());
-        knock[NONCE_AT..NONCE_END].copy_from_slice(&attempt.nonce.to_le_bytes());
-        let tag = self.swarm.tag(&knock[..KNOCK - SWARM_TAG]);
-        knock[KNOCK - SWARM_TAG..].copy_from_slice(&tag);
+        let knock = knock::knock(&self.swarm, attempt.numbers.channel(), attempt.nonce);
         self.outbox.push((to, knock.to_vec()));
         attempt.on_said(now);
     }
@@ -668,7 +658,13 @@ impl Channels {
 
     /// Tells who uses a channel that is not known here, with the token that only this endpoint and the channel's other
     /// side know. It is shorter than what it answers.
+    ///
+    /// Who asks may be anybody, so that nobody is told in a closed swarm. There the other side notices by the silence
+    /// ([`MAX_SILENCE`]).
     fn say_unknown(&mut self, to: SocketAddr, conversation: Conversation) {
+        if self.is_closed {
+            return;
+        }
         let mut unknown = [0; UNKNOWN];
         unknown[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Unknown, conversation }.encode());
         let token = token(&self.reset_key, self.table.numbers_of(conversation), to);
@@ -704,26 +700,15 @@ impl Channels {
         if !self.swarm.accepts(message, tag) || message[NONCE_END..].iter().any(|&byte| byte != 0) {
             return None;
         }
-        let nonce = u64::from_le_bytes(*knock[NONCE_AT..].first_chunk()?);
-        self.say_cookie(from, conversation, nonce, now);
+        self.say_cookie(from, conversation, knock::nonce(knock), now);
         Some(Received::Nothing)
     }
 
     fn say_cookie(&mut self, to: SocketAddr, conversation: Conversation, nonce: u64, now: Timestamp) {
-        let mut answer = [0; KNOCK];
-        answer[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Cookie, conversation }.encode());
-        answer[NONCE_AT..NONCE_END].copy_from_slice(&nonce.to_le_bytes());
-        answer[NONCE_END..INTRODUCTION_AT].copy_from_slice(self.cookies.bake(to, now).as_bytes());
-        let (before, rest) = answer.split_at_mut(INTRODUCTION_AT);
-        let (text, tag) = rest.split_at_mut(32);
-        text.copy_from_slice(self.key.public().as_bytes());
         // A tracker is greeted by whoever has its address, a node by those who know its id.
         let node = (self.role == Role::Node).then_some(self.node);
-        let key = introduction_key(&self.swarm.introduction(node, before));
-        let sealed = key
-            .seal_in_place_separate_tag(one_nonce(), Aad::empty(), text)
-            .unwrap_or_else(|_| unreachable!("a key is shorter than what the cipher takes"));
-        tag.copy_from_slice(sealed.as_ref());
+        let cookie = self.cookies.bake(to, now);
+        let answer = knock::cookie(&self.swarm, (node, self.key.public()), (conversation, nonce), cookie);
         self.outbox.push((to, answer.to_vec()));
     }
 
@@ -736,22 +721,14 @@ impl Channels {
     ) -> Option<Received> {
         let datagram: &[u8; KNOCK] = datagram.try_into().ok()?;
         let attempt = self.attempts.get_mut(&from)?;
-        let nonce = u64::from_le_bytes(*datagram[NONCE_AT..].first_chunk()?);
-        if nonce != attempt.nonce || conversation != attempt.numbers.channel() {
+        if knock::nonce(datagram) != attempt.nonce || conversation != attempt.numbers.channel() {
             return None;
         }
-        let (before, text) = datagram.split_at(INTRODUCTION_AT);
         // Whether it comes from a node with the expected id, or from a tracker.
         let readings = [attempt.expected, None];
         let readings = if attempt.expected.is_some() { &readings[..] } else { &readings[..1] };
-        let opened = readings.iter().find_map(|node| {
-            let mut text: [u8; 32 + TAG_LENGTH] = text.try_into().ok()?;
-            let key = introduction_key(&self.swarm.introduction(*node, before));
-            key.open_in_place(one_nonce(), Aad::empty(), &mut text).ok()?;
-            Some(text)
-        })?;
-        let cookie = Cookie::from_bytes(*before[NONCE_END..].first_chunk()?);
-        let key = PublicKey::from_bytes(*opened.first_chunk()?);
+        let swarm = &self.swarm;
+        let (cookie, key) = readings.iter().find_map(|node| knock::read_cookie(swarm, *node, datagram))?;
         if attempt.expected.is_some_and(|node| key.node_id() != node) {
             return None;
         }
@@ -920,17 +897,6 @@ fn token(reset_key: &[u8; 32], numbers: Numbers, peer: SocketAddr) -> ResetToken
     let mut token = [0; 16];
     hasher.finalize_xof().fill(&mut token);
     token
-}
-
-/// A key that seals one introduction: it follows from what stands before that in its COOKIE.
-fn introduction_key(key: &[u8; 32]) -> LessSafeKey {
-    let key = UnboundKey::new(&CHACHA20_POLY1305, key)
-        .unwrap_or_else(|_| unreachable!("the key is as long as the cipher asks for"));
-    LessSafeKey::new(key)
-}
-
-fn one_nonce() -> Nonce {
-    Nonce::assume_unique_for_key([0; 12])
 }
 
 #[cfg(test)]

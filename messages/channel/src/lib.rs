@@ -9,11 +9,15 @@ mod frame;
 mod handshake;
 mod handshake_times;
 mod identity;
+mod knock;
 mod policy;
 mod replay;
 #[cfg(feature = "secret-files")]
 pub mod secret_file;
 mod swarm;
+#[cfg(feature = "secret-files")]
+mod swarm_file;
+mod swarm_secrets;
 mod table;
 mod text;
 mod ticket;
@@ -23,7 +27,11 @@ pub use channels::{ChannelCounters, ChannelNews, ChannelSettings, Channels, Peer
 pub use direction::Sealer;
 pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
 pub use identity::{PublicKey, StaticKey};
+pub use knock::Knock;
 pub use policy::{Encryption, Policy};
 pub use swarm::SwarmSecret;
+#[cfg(feature = "secret-files")]
+pub use swarm_file::{SwarmFileError, SwarmFileTrouble};
+pub use swarm_secrets::{OlderSecret, ParseSecretError, ParseSecretsError, SwarmSecrets};
 pub use text::ParseKeyError;
 pub use ticket::{Ticket, TicketError, TicketTracker, TicketTrackerError};

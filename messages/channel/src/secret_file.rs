@@ -40,7 +40,10 @@ pub enum SecretFileError {
 pub fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; LENGTH]>, SecretFileError> {
     match read(path) {
         Err(SecretFileError::Io(cause)) if cause.kind() == io::ErrorKind::NotFound => {
-            make(path)?;
+            make(path, &*random()?).or_else(|cause| match cause.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(cause),
+            })?;
             read(path)
         }
         read => read,
@@ -91,18 +94,32 @@ fn read(path: &Path) -> Result<Zeroizing<[u8; LENGTH]>, SecretFileError> {
     Ok(secret)
 }
 
-/// Makes the secret whole under another name first, and renames it. A secret that another process made sooner stays.
-fn make(path: &Path) -> io::Result<()> {
-    let secret = random()?;
+/// Makes a file of `bytes` for this user alone, whole under another name first, and renames it. What another process
+/// made there sooner stays.
+///
+/// # Errors
+/// [`io::ErrorKind::AlreadyExists`] when something stands at `path`, and when the system refuses.
+pub(crate) fn make(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_beside(path, bytes, rename_no_replace)
+}
+
+/// Puts a file of `bytes` for this user alone in the place of the one at `path`, so that at each moment one of the two
+/// is there, whole.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_beside(path, bytes, |from, to| fs::rename(from, to))
+}
+
+fn write_beside(
+    path: &Path,
+    bytes: &[u8],
+    name: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<()> {
     let unfinished = unfinished(path)?;
     let mut options = OpenOptions::new();
     for_user_alone(&mut options);
     let mut file = options.write(true).create_new(true).open(&unfinished)?;
-    let written = file.write_all(&*secret).and_then(|()| file.sync_all());
-    let named = match written.and_then(|()| rename_no_replace(&unfinished, path)) {
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        named => named,
-    };
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
+    let named = written.and_then(|()| name(&unfinished, path));
     // Where the rename was done it is gone already.
     let _ = fs::remove_file(&unfinished);
     sync_folder_of(path);

@@ -33,6 +33,10 @@ impl SwarmSecret {
         *self.0 != OPEN
     }
 
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The keys that handshakes in this swarm use.
     pub(crate) fn keys(&self) -> SwarmKeys {
         SwarmKeys {

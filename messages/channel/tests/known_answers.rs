@@ -134,8 +134,9 @@ impl Exchange {
         self.note("SEALED: CHUNK with 100 bytes", &frame);
         let opened = self.take(NODE, frame);
         assert_eq!(ChunkHeader::decode(&opened), Ok((chunk, &[0x77; 100][..])));
-        // The owner begins another life with the same secret of its own.
-        self.sides[OWNER] = Channels::new(settings(OWNER, self.suite));
+        // The owner begins another life with the same key, in the open swarm: in a closed one it would not answer.
+        let another_life = ChannelSettings { swarm: SwarmSecret::open(), ..settings(OWNER, self.suite) };
+        self.sides[OWNER] = Channels::new(another_life);
         let lost = self.seal(NODE, "SEALED: PONG of a channel that is forgotten", &other);
         self.take(OWNER, lost);
         let unknown = self.handshake(OWNER, "UNKNOWN");

@@ -24,6 +24,7 @@ Examples:
   riffle list                            what the tracker knows: who has it, who is on the way to it
   riffle list photos                     what is in the folder photos, before it is fetched
   riffle verify film.mkv                 is it still what it was; if not, which pieces differ
+  riffle secret new lab.secret           a swarm of your own: who lacks the file sees nothing; see --secret-file
   riffle                                 the prompt: send, download, list, status, ... exit
   riffle tracker                         the tracker alone, for the whole network";
 
@@ -71,6 +72,9 @@ pub(crate) struct Common {
         value_name = "[KEY@]HOST:PORT"
     )]
     pub(crate) tracker: Option<NamedTracker>,
+    /// The file with a closed swarm's secret (see `riffle secret`): who lacks it gets no answer [default: open to all]
+    #[arg(long, global = true, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
     /// Where downloads are saved and relative names start [default: the current folder]
     #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
@@ -224,6 +228,33 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
     Tracker(KeyFlags),
+    /// Make and look after the secret of a closed swarm, which --secret-file names
+    #[command(subcommand)]
+    Secret(Secret),
+}
+
+/// What is to be done with a file of secrets. There is no option that takes a secret itself: whoever sees the processes of
+/// this host would see it.
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Secret {
+    /// Write a new secret into a file that is not there yet, for this user alone; it is not shown
+    New {
+        /// The file to make
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print what is in the file: whoever has the line is a member of the swarm
+    Show {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Tell whether the file is whole and private, and by which fingerprint others know that they have the same secret
+    Check {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
 }
 
 /// What `send` is told.
@@ -436,12 +467,23 @@ pub(crate) struct Demo {
 
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
-const USED: [(&str, &[&str]); 7] = [
-    ("list", &["tracker", "listen", "encryption", "loopback_encryption", "quiet", "config"]),
+const USED: [(&str, &[&str]); 8] = [
+    ("list", &["tracker", "secret_file", "listen", "encryption", "loopback_encryption", "quiet", "config"]),
     (
         "info",
-        &["tracker", "listen", "encryption", "loopback_encryption", "dir", "quiet", "config", "state_dir"],
+        &[
+            "tracker",
+            "secret_file",
+            "listen",
+            "encryption",
+            "loopback_encryption",
+            "dir",
+            "quiet",
+            "config",
+            "state_dir",
+        ],
     ),
+    ("secret", &[]),
     ("status", &["id", "quiet", "config", "state_dir"]),
     ("peers", &["id", "quiet", "config", "state_dir"]),
     ("hash", &[]),

@@ -94,6 +94,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     if let Some(Verb::Hash(hash)) = verb {
         return Ok(commands::hash::run(&hash));
     }
+    if let Some(Verb::Secret(secret)) = verb {
+        return commands::secret::run(&secret);
+    }
     let settings = settings::load(&common)?;
     if let Some(Verb::Verify(verify)) = verb {
         return commands::verify::run(settings, &verify);
@@ -108,7 +111,7 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
             Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
             Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,
-            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Tracker(_)) => Ok(ExitCode::Done),
+            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Tracker(_) | Verb::Secret(_)) => Ok(ExitCode::Done),
         }
     })
 }

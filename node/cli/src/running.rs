@@ -102,7 +102,7 @@ impl Running {
         let tracker = tracker_changes.borrow_and_update().clone();
         match tracker.address {
             Some(address) if tracker.is_embedded => {
-                screen.note(&tracker_words::embedded(address, tracker.is_open));
+                screen.note(&tracker_words::embedded(address, &tracker));
             }
             Some(_) => {}
             None => screen.note(&tracker.is_not_there_yet()),
@@ -253,7 +253,7 @@ impl Running {
         let before = std::mem::replace(&mut self.tracker, status);
         match (&self.tracker, self.tracker.address) {
             (tracker, Some(address)) if tracker.is_embedded && !before.is_embedded => {
-                screen.note(&tracker_words::taken_over(address, tracker.is_open));
+                screen.note(&tracker_words::taken_over(address, tracker));
             }
             (tracker, Some(_)) if tracker.address != before.address => screen.note(&tracker.is_there_now()),
             (TrackerStatus { trouble: Some(trouble), .. }, Some(_)) => screen.error(trouble),
@@ -301,6 +301,7 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
         }
         StartError::Tracker(tracker) => refused_tracker(tracker),
         StartError::TrackerAddress { .. } => Stop::usage(error.to_string()),
+        StartError::SecretFile(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::State(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
     }
@@ -323,6 +324,7 @@ fn refused_tracker(error: &TrackerError) -> Stop {
 pub(crate) fn tracker_query(settings: &Settings) -> Result<TrackerQuery> {
     TrackerQuery::new(&settings.tracker_choice(), settings).map_err(|error| match error {
         QueryError::Tracker(error) => refused_tracker(&error).into(),
+        QueryError::SecretFile(error) => Stop::new(ExitCode::Io, error.to_string()).into(),
         error => error.into(),
     })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use config::NodeSettings;
+use config::{Encryption, NodeSettings};
 use etcetera::BaseStrategy as _;
 
 use riffle::{NamedTracker, TrackerChoice};
@@ -48,7 +48,8 @@ impl Settings {
 /// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
 ///
 /// # Errors
-/// [`ExitCode::Usage`] when a settings file cannot be read or is wrong, with one line that names the file.
+/// [`ExitCode::Usage`] when a settings file cannot be read or is wrong, with one line that names the file, and when what
+/// is said contradicts itself.
 pub(crate) fn load(common: &Common) -> Result<Settings> {
     let node = match &common.config {
         Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
@@ -56,7 +57,27 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     };
     let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
     overlay(&mut settings, common.clone());
+    if let Some(file) = settings.secret_file.take() {
+        // The folder in which relative names start is not the current one later, and the file is read again.
+        settings.secret_file = Some(absolute(&file)?);
+        let EncryptionOptions { loopback_encryption, .. } = common.encryption;
+        let said = [
+            ("--encryption", Some(settings.network.encryption)),
+            ("--loopback-encryption", loopback_encryption),
+        ];
+        for (option, encryption) in said {
+            if let Some(why) = encryption.and_then(Encryption::contradicts_secret) {
+                return Err(Stop::usage(format!("{option} {why}")).into());
+            }
+        }
+    }
     Ok(settings)
+}
+
+/// The same file wherever the current folder will be.
+fn absolute(file: &Path) -> Result<PathBuf> {
+    let absolute = std::path::absolute(file);
+    absolute.map_err(|error| Stop::usage(format!("the secret file {}: {error}", file.display())).into())
 }
 
 /// Overrides the settings of the file with those of the command line.
@@ -64,6 +85,7 @@ fn overlay(settings: &mut Settings, common: Common) {
     let Common {
         id,
         tracker,
+        secret_file,
         dir,
         listen,
         upload: UploadOptions { upload_limit, upload_policy, upload_slots, upload_period },
@@ -77,6 +99,7 @@ fn overlay(settings: &mut Settings, common: Common) {
     } = common;
     settings.id = id.or(settings.id.take());
     settings.tracker = tracker.or(settings.tracker.take());
+    settings.secret_file = secret_file.or(settings.secret_file.take());
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
     let network = &mut settings.network;
@@ -186,6 +209,31 @@ mod tests {
         let named = format!("{}@flag:2", riffle::PublicKey::from_bytes([7; 32]));
         common.tracker = Some(named.parse().expect("a name"));
         assert_eq!(tracker(&common), Some(named));
+    }
+
+    #[test]
+    fn with_a_secret_nothing_may_be_said_in_the_clear() {
+        let (_folder, mut common) = with_file("secret_file = \"from-file\"\n");
+        let file = |common: &Common| load(common).map(|settings| settings.secret_file.clone());
+        let here = |name: &str| Some(std::env::current_dir().expect("a folder").join(name));
+        assert_eq!(file(&common).expect("right"), here("from-file"));
+        common.secret_file = Some("from-flag".into());
+        common.encryption.loopback_encryption = Some(Encryption::Always);
+        assert_eq!(file(&common).expect("right"), here("from-flag"));
+        for clear in [Encryption::Prefer, Encryption::Never] {
+            let [mut elsewhere, mut here] = [common.clone(), common.clone()];
+            elsewhere.encryption.encryption = Some(clear);
+            here.encryption.loopback_encryption = Some(clear);
+            for (common, option) in [(elsewhere, "--encryption"), (here, "--loopback-encryption")] {
+                let error = file(&common).expect_err("contradicts");
+                assert_eq!(code_of(&error), ExitCode::Usage);
+                let said = format!("{option} \"{clear}\" contradicts a secret: ");
+                assert!(error.to_string().starts_with(&said), "{error}");
+            }
+        }
+        common = Common::default();
+        common.encryption.encryption = Some(Encryption::Never);
+        assert!(load(&common).is_ok(), "an open swarm may do without");
     }
 
     #[test]

@@ -31,11 +31,15 @@ impl TrackerWords for TrackerStatus {
                 format!("the tracker {self} is not there: {trouble}; check the name, or use --wait")
             }
             (None, Some(_)) => {
-                format!("the tracker {self} does not answer; check its address, or use --wait")
+                format!(
+                    "the tracker {self} does not answer; check its address{}, or use --wait",
+                    secret(self)
+                )
             }
             (None, None) => format!(
                 "the tracker {self} does not answer, and it was asked because no --tracker was given; \
-                 name the one that knows the file with --tracker HOST:PORT, or use --wait"
+                 name the one that knows the file with --tracker HOST:PORT{}, or use --wait",
+                secret(self)
             ),
         }
     }
@@ -43,7 +47,10 @@ impl TrackerWords for TrackerStatus {
     fn gives_no_answer(&self) -> String {
         match unresolved(self) {
             Some(trouble) => format!("the tracker {self} is not there: {trouble}; check the name"),
-            None => format!("the tracker {self} does not answer; name another with --tracker HOST:PORT"),
+            None => format!(
+                "the tracker {self} does not answer; name another with --tracker HOST:PORT{}",
+                secret(self)
+            ),
         }
     }
 
@@ -51,6 +58,16 @@ impl TrackerWords for TrackerStatus {
         let (named, address) = (self.named.as_deref().unwrap_or("of this host"), self.address);
         let address = address.map_or_else(|| "nowhere".to_owned(), |address| address.to_string());
         format!("the tracker {named} is at {address} now")
+    }
+}
+
+/// What else may be the cause of silence: a tracker does not answer who lacks the secret of its swarm.
+fn secret(status: &TrackerStatus) -> &'static str {
+    match status.is_closed {
+        true => {
+            ", compare the fingerprint of the secret (riffle secret check FILE: with another one nobody answers)"
+        }
+        false => ", name the secret with --secret-file if the swarm is closed",
     }
 }
 
@@ -62,18 +79,21 @@ fn unresolved(status: &TrackerStatus) -> Option<&str> {
 
 /// That this node is the tracker at `address`, because there was none; and if others reach it there, how a person keeps
 /// them out.
-pub(crate) fn embedded(address: SocketAddr, is_open: bool) -> String {
+pub(crate) fn embedded(address: SocketAddr, status: &TrackerStatus) -> String {
     let what = format!("no tracker at {address}, and no --tracker was given: this node is the tracker now");
-    what + &openness(address, is_open)
+    what + &openness(address, status)
 }
 
 /// That this node has replaced the tracker at `address`.
-pub(crate) fn taken_over(address: SocketAddr, is_open: bool) -> String {
-    format!("nobody is the tracker any more: this node is it now, at {address}") + &openness(address, is_open)
+pub(crate) fn taken_over(address: SocketAddr, status: &TrackerStatus) -> String {
+    format!("nobody is the tracker any more: this node is it now, at {address}") + &openness(address, status)
 }
 
-fn openness(address: SocketAddr, is_open: bool) -> String {
-    if !is_open {
+fn openness(address: SocketAddr, status: &TrackerStatus) -> String {
+    if status.is_closed {
+        return ", for who has the secret alone".to_owned();
+    }
+    if !status.is_open {
         return String::new();
     }
     format!(
@@ -89,7 +109,15 @@ mod tests {
     fn words(named: Option<&str>, address: Option<&str>) -> TrackerStatus {
         let address = address.map(|address| address.parse().expect("an address"));
         let named = named.map(str::to_owned);
-        TrackerStatus { named, address, trouble: None, is_embedded: false, is_open: false, key: None }
+        TrackerStatus {
+            named,
+            address,
+            trouble: None,
+            is_embedded: false,
+            is_open: false,
+            is_closed: false,
+            key: None,
+        }
     }
 
     #[test]
@@ -98,7 +126,8 @@ mod tests {
         assert_eq!(words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).to_string(), "10.0.0.7:1");
         assert_eq!(words(Some("tk:1"), None).to_string(), "tk:1");
         assert_eq!(words(None, Some("127.0.0.1:12345")).to_string(), "127.0.0.1:12345");
-        let silent = "the tracker 10.0.0.7:1 does not answer; name another with --tracker HOST:PORT";
+        let silent = "the tracker 10.0.0.7:1 does not answer; name another with --tracker HOST:PORT, \
+            name the secret with --secret-file if the swarm is closed";
         assert_eq!(words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).gives_no_answer(), silent);
         assert!(words(Some("tk:1"), None).gives_no_answer().starts_with("the tracker tk:1 is not there: "));
         assert_eq!(
@@ -124,8 +153,16 @@ mod tests {
         assert!(words(Some("tk:1"), None).unreachable().contains("has not been resolved so far"));
         assert_eq!(
             words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).unreachable(),
-            "the tracker 10.0.0.7:1 does not answer; check its address, or use --wait"
+            "the tracker 10.0.0.7:1 does not answer; check its address, name the secret with --secret-file if the \
+             swarm is closed, or use --wait"
         );
+        let closed = TrackerStatus { is_closed: true, ..words(Some("10.0.0.7:1"), Some("10.0.0.7:1")) };
+        for said in [closed.unreachable(), closed.gives_no_answer()] {
+            assert!(
+                said.contains("compare the fingerprint of the secret (riffle secret check FILE"),
+                "{said}"
+            );
+        }
         let nobody_named_it = words(None, Some("127.0.0.1:12345")).unreachable();
         assert!(nobody_named_it.contains("because no --tracker was given"), "{nobody_named_it}");
     }
@@ -133,10 +170,20 @@ mod tests {
     #[test]
     fn who_becomes_a_tracker_open_to_all_is_told_so() {
         let address = "127.0.0.1:12345".parse().expect("an address");
-        for open in [embedded(address, true), taken_over(address, true)] {
+        let status = TrackerStatus { is_open: true, ..words(None, None) };
+        for open in [embedded(address, &status), taken_over(address, &status)] {
             assert!(open.contains("open to everybody who reaches this host (UDP port 12345)"), "{open}");
             assert!(open.contains("--listen 127.0.0.1:0"), "{open}");
         }
-        assert!(!embedded(address, false).contains("open") && !taken_over(address, false).contains("open"));
+        let [here, closed] = [(false, false), (false, true)].map(|(is_open, is_closed)| TrackerStatus {
+            is_open,
+            is_closed,
+            ..words(None, None)
+        });
+        assert!(!embedded(address, &here).contains("open") && !taken_over(address, &here).contains("open"));
+        assert!(
+            embedded(address, &closed)
+                .ends_with("this node is the tracker now, for who has the secret alone")
+        );
     }
 }

@@ -16,6 +16,7 @@ use crate::inner::Inner;
 use crate::node::Node;
 use crate::start_error::StartError;
 use crate::state::StateFolder;
+use crate::tracker::Prober;
 #[cfg(feature = "embedded-tracker")]
 use crate::tracker::{Embedding, TrackerLog, TrackerLogFactory};
 use crate::tracker::{NamedTracker, System, TrackerChoice, TrackerLink, TrackerSigns, TrackerWatch};
@@ -138,7 +139,7 @@ impl Builder {
     /// Starts the node. It may take as long as a tracker's name takes to be looked up, a second at most.
     ///
     /// # Errors
-    /// When the tracker, the state folder, the address or a thread cannot be had.
+    /// When the secret of a closed swarm, the tracker, the state folder, the address or a thread cannot be had.
     pub async fn start(mut self) -> Result<Node, StartError> {
         self.log.get_or_insert_with(|| tracing::dispatcher::get_default(Clone::clone));
         let started = tokio::task::spawn_blocking(move || self.start_blocking()).await;
@@ -169,12 +170,19 @@ impl Builder {
         // Without a state folder the key is of this life alone.
         let key = state.as_ref().map_or_else(StaticKey::random, |state| Ok(state.key().clone()));
         let key = key.map_err(StartError::Threads)?;
+        let prober = Prober::new(settings.secret_file.as_deref())?;
         let link = TrackerLink::find(
             &choice,
             listen.ip(),
-            Arc::new(System),
+            Arc::new(System(prober.clone())),
+            prober.clone(),
             #[cfg(feature = "embedded-tracker")]
-            Embedding { log: self.tracker_log, key_file: state.as_ref().map(StateFolder::tracker_key) },
+            Embedding {
+                log: self.tracker_log,
+                key_file: state.as_ref().map(StateFolder::tracker_key),
+                secret_file: settings.secret_file.clone(),
+                encryption: settings.network.encryption,
+            },
         )?;
         let address = link.status().address;
         match address {
@@ -212,7 +220,7 @@ impl Builder {
         )?;
         let command = driver.commander();
         let moved = move |tracker, key| command(Command::UseTracker { tracker, key });
-        let tracker = TrackerWatch::start(link, listen.ip(), (signs, heard), moved, log);
+        let tracker = TrackerWatch::start((link, prober), listen.ip(), (signs, heard), moved, log);
         let tracker = tracker.map_err(StartError::Threads)?;
         if let Some(state) = &state {
             state.keep_port(driver.local_addr().port());

@@ -31,7 +31,10 @@ pub mod state;
 mod tracker;
 
 pub use builder::Builder;
-pub use channel::{PublicKey, Suite, Ticket, TicketError, TicketTracker};
+pub use channel::{
+    OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, Suite, SwarmFileError, SwarmFileTrouble,
+    SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
+};
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
 pub use content_index::{ContentIndex, IndexRequest, PatternError, select};
 pub use download::{Download, DownloadRequest, ProgressUpdates};

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use channel::SwarmFileError;
+
 use crate::state::StateError;
 use crate::tracker::TrackerError;
 
@@ -23,6 +25,9 @@ pub enum StartError {
     /// The state folder cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
+    /// The secret of a closed swarm cannot be had.
+    #[error(transparent)]
+    SecretFile(#[from] SwarmFileError),
     /// Another socket has the port.
     #[error("{0}: the port is in use")]
     AddressInUse(SocketAddr),

@@ -13,7 +13,9 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use channel::{ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmSecret};
+use channel::{
+    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFileError, SwarmSecrets,
+};
 use config::TrackerSettings;
 use messages::{BootEpoch, Kind};
 use rand::TryRng;
@@ -38,6 +40,9 @@ pub enum DriverError {
     /// The system gives no random bytes, of which secrets are made.
     #[error("the system gives no random bytes: {0}")]
     Randomness(rand::rngs::SysError),
+    /// The secret of a closed swarm cannot be had.
+    #[error(transparent)]
+    SecretFile(#[from] SwarmFileError),
     /// The socket cannot be read any more.
     #[error("the tracker's socket failed: {0}")]
     Socket(io::Error),
@@ -46,8 +51,11 @@ pub enum DriverError {
     Runtime(io::Error),
 }
 
-/// What the settings say of encryption.
+/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
 fn policy(settings: &TrackerSettings) -> Policy {
+    if settings.secret_file.is_some() {
+        return Policy::SEALED;
+    }
     let of = |encryption| match encryption {
         config::Encryption::Always => Encryption::Always,
         config::Encryption::Prefer => Encryption::Prefer,
@@ -73,13 +81,14 @@ pub fn serve(
 /// Serves at `socket` until `shutdown` is ready.
 ///
 /// # Errors
-/// The system has no random bytes, or the socket fails.
+/// The system has no random bytes, the secret of a closed swarm cannot be had, or the socket fails.
 pub async fn run(
     socket: Socket,
     settings: TrackerSettings,
     key: StaticKey,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DriverError> {
+    let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
     let (mut secret, mut seed) = ([0; 32], [0; 8]);
     SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
     SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
@@ -88,7 +97,7 @@ pub async fn run(
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
     let channels = Channels::new(ChannelSettings {
         key,
-        swarm: SwarmSecret::open(),
+        swarm: secrets.first().clone(),
         policy: policy(&settings),
         role: Role::Tracker,
         max_channels: settings.limits.max_nodes as usize,

@@ -265,7 +265,10 @@ mod tests {
             let channels = ChannelCounters { opened: 5, ..ChannelCounters::default() };
             record.end(&Counters::default(), &channels);
         });
-        assert!(lines.iter().any(|line| line.contains("sealed channels opened=5 in_the_clear=0")), "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.contains("sealed channels opened=5 in_the_clear=0")),
+            "{lines:#?}"
+        );
         assert_eq!(lines.len(), 5 * (4 * 10 + 6) + 4, "{lines:#?}");
         let words = ["what=\"requests refused: too fast\"", "10.0.0.7:7000"];
         assert!(lines.iter().any(|line| words.iter().all(|word| line.contains(word))), "{lines:#?}");

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use channel::secret_file::SecretFileError;
+use channel::{SwarmFileError, SwarmSecrets};
 use config::{ByteSize, ConfigError, Encryption, ListenAddr, TrackerSettings, ValueError};
 use logs::{LogError, LogSettings, Rotation};
 
@@ -32,6 +33,9 @@ pub struct Flags {
     /// The same for nodes on this host [default: prefer]
     #[arg(long, env = "RIFFLE_LOOPBACK_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
     pub loopback_encryption: Option<Encryption>,
+    /// The file with a closed swarm's secret (`riffle secret new FILE`): who lacks it gets no answer [default: open to all]
+    #[arg(long, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
+    pub secret_file: Option<PathBuf>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -84,6 +88,17 @@ pub enum ProgramError {
         /// The mistake and its line.
         cause: ConfigError,
     },
+    /// An option contradicts the secret.
+    #[error("{option} {why}")]
+    Contradiction {
+        /// The option.
+        option: &'static str,
+        /// How it contradicts.
+        why: String,
+    },
+    /// The secret cannot be had.
+    #[error(transparent)]
+    SecretFile(#[from] SwarmFileError),
     /// The port cannot be had.
     #[error("{0}; --listen chooses another")]
     Bind(#[from] BindError),
@@ -119,9 +134,11 @@ impl ProgramError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ProgramError::ReadConfig { .. } | ProgramError::Config { .. } => 2,
+            ProgramError::Contradiction { .. } => 2,
             ProgramError::Bind(BindError::InUse { .. } | BindError::NotHere { .. }) => 2,
             ProgramError::Log(LogError::Level { .. }) | ProgramError::NoStateFolder => 2,
             ProgramError::Bind(_)
+            | ProgramError::SecretFile(_)
             | ProgramError::Log(_)
             | ProgramError::KeyFile { .. }
             | ProgramError::Randomness(_)
@@ -140,7 +157,7 @@ impl From<ProgramError> for ExitCode {
 /// What to run with: flag, then environment, then file, then default.
 ///
 /// # Errors
-/// A settings file that cannot be read or has a mistake.
+/// A settings file that cannot be read or has a mistake, or an option that contradicts another.
 pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     let key_file = KeyFile::of(&flags.key, flags.state_dir.as_deref());
     let mut settings = match flags.config {
@@ -150,6 +167,18 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     settings.listen = flags.listen.unwrap_or(settings.listen);
     settings.encryption = flags.encryption.unwrap_or(settings.encryption);
     settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
+    settings.secret_file = flags.secret_file.or(settings.secret_file);
+    if settings.secret_file.is_some() {
+        let said = [
+            ("--encryption", Some(settings.encryption)),
+            ("--loopback-encryption", flags.loopback_encryption),
+        ];
+        for (option, encryption) in said {
+            if let Some(why) = encryption.and_then(Encryption::contradicts_secret) {
+                return Err(ProgramError::Contradiction { option, why });
+            }
+        }
+    }
     let below_state = || flags.state_dir.map(|folder| folder.join("logs"));
     settings.log_dir = flags.log_dir.filter(|folder| !folder.as_os_str().is_empty()).or(settings.log_dir);
     settings.log_dir = settings.log_dir.or_else(below_state);
@@ -199,6 +228,8 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
     // What cannot be told stays as it is: slower at times.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     heap::join_freed_blocks_at_once();
+    // Before anything is said or taken: a tracker that should be closed is never open for a moment.
+    let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
@@ -212,6 +243,10 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
     let served = runtime.map_err(DriverError::Runtime)?.block_on(async {
         let shutdown = signals().map_err(ProgramError::Signals)?;
         say(&format!("tracker listening on {}", socket.local_addr()));
+        if secrets.is_closed() {
+            let fingerprint = secrets.first().fingerprint();
+            say(&format!("closed: it answers only who has the secret with the fingerprint {fingerprint}"));
+        }
         trouble.iter().for_each(|trouble| say(trouble));
         say(&key_file::how_to_name(key.public(), socket.local_addr()));
         driver::run(socket, settings, key, shutdown).await.map_err(ProgramError::Driver)

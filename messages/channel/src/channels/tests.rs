@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::frame::TAG_LENGTH;
 
 /// Two endpoints and the datagrams between them.
 struct Pair {
@@ -221,6 +222,29 @@ fn a_forgotten_channel_is_told_of_and_opened_anew() {
     pair.now += Duration::from_secs(1);
     let again = pair.say(0, &datagram(Kind::Ping, 1, b"there?"));
     assert_eq!(pair.exchange(0, again)[1].len(), 1);
+}
+
+#[test]
+fn in_a_closed_swarm_nobody_is_told_of_a_forgotten_channel_and_its_other_side_notices_the_silence() {
+    let secret = || SwarmSecret::from_bytes([3; 32]);
+    let mut pair = Pair::of([secret(), secret()]);
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 7, b"hello");
+    let first = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, first)[1], std::slice::from_ref(&hello));
+    pair.sides[1] = endpoint(1, Role::Node, secret());
+    for kind in 0x41..=0x46 {
+        let mut bytes = [&b"rf\x02"[..], &[kind], &[0; 1196]].concat();
+        assert_eq!(pair.sides[1].handle(address(0), &mut bytes, pair.now), Received::Nothing);
+    }
+    let lost = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, lost), [Vec::<Vec<u8>>::new(), Vec::new()]);
+    assert_eq!(pair.sides[1].take_outbox(), [], "a stranger could have said that");
+    pair.now += MAX_SILENCE;
+    let again = pair.say(0, &hello);
+    pair.exchange(0, again);
+    let heard = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, heard)[1], [hello]);
 }
 
 #[test]

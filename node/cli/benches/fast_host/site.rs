@@ -24,12 +24,26 @@ pub(crate) struct Site {
     addresses: [&'static str; 2],
     /// Further hosts of owners, and the switch between all of them: their namespaces, and the addresses of the hosts.
     others: Vec<(String, Option<String>)>,
+    /// Whether Riffle seals what it says here, where it would not without being told.
+    is_sealed: bool,
 }
 
 impl Site {
     /// This host alone.
     pub(crate) fn loopback() -> Site {
-        Site { namespaces: [None, None], addresses: ["127.0.0.1"; 2], others: Vec::new() }
+        Site { namespaces: [None, None], addresses: ["127.0.0.1"; 2], others: Vec::new(), is_sealed: false }
+    }
+
+    /// This host alone, where Riffle seals what it says as between hosts.
+    pub(crate) fn sealed_loopback() -> Site {
+        let mut site = Site::loopback();
+        site.is_sealed = true;
+        site
+    }
+
+    /// Whether Riffle seals what it says here, where it would not without being told.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.is_sealed
     }
 
     /// Two empty network namespaces, named after this process and `what`, in which only loopback is up.
@@ -37,7 +51,12 @@ impl Site {
         let name = |end: &str| Some(format!("riffle-{}-{what}-{end}", std::process::id()));
         // Made before the namespaces are, so that what is half made is removed, too.
         let addresses = ["10.77.0.1", "10.77.0.2"];
-        let site = Site { namespaces: [name("give"), name("take")], addresses, others: Vec::new() };
+        let site = Site {
+            namespaces: [name("give"), name("take")],
+            addresses,
+            others: Vec::new(),
+            is_sealed: false,
+        };
         site.namespaces.iter().flatten().try_for_each(|name| make(name))?;
         Ok(site)
     }
@@ -113,10 +132,14 @@ impl Site {
 
     /// A command that runs at an end, as the same process (`ip netns exec` becomes the program).
     pub(crate) fn command(&self, end: End, program: impl AsRef<OsStr>) -> Command {
-        match self.namespace(end) {
+        let mut command = match self.namespace(end) {
             None => Command::new(program),
             Some(name) => within(name, program),
+        };
+        if self.is_sealed {
+            command.env("RIFFLE_LOOPBACK_ENCRYPTION", "always");
         }
+        command
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod hash;
 pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod look;
+pub(crate) mod secret;
 pub(crate) mod send;
 pub(crate) mod tracker;
 pub(crate) mod verify;

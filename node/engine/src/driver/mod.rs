@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmSecret,
+    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmSecrets,
 };
 use messages::{BootEpoch, NodeId};
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -97,7 +97,7 @@ pub(crate) struct NodeHandle {
 /// Starts a node on its own threads; what happens to it goes to `events`.
 ///
 /// # Errors
-/// When the address cannot be bound or a thread cannot be started.
+/// When the secret of a closed swarm cannot be had, the address cannot be bound or a thread cannot be started.
 pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeHandle, StartError> {
     let DriverSettings {
         settings,
@@ -131,7 +131,8 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let mut channels = channels(&settings, key, &identity);
+    let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
+    let mut channels = channels(&settings, (key, &secrets), &identity);
     if let (Some(tracker), Some(key)) = (tracker, tracker_key) {
         channels.expect_key(tracker, key);
     }
@@ -207,12 +208,16 @@ fn identity(node: NodeId) -> io::Result<Identity> {
 }
 
 /// The sealed channels of a node.
-fn channels(settings: &config::NodeSettings, key: StaticKey, identity: &Identity) -> Channels {
+fn channels(
+    settings: &config::NodeSettings,
+    (key, secrets): (StaticKey, &SwarmSecrets),
+    identity: &Identity,
+) -> Channels {
     let network = &settings.network;
     Channels::new(ChannelSettings {
         key,
-        swarm: SwarmSecret::open(),
-        policy: policy(network.encryption, network.loopback_encryption),
+        swarm: secrets.first().clone(),
+        policy: policy(settings),
         role: Role::Node,
         max_channels: 2 * network.max_sessions as usize,
         max_channels_per_host: network.max_sessions_per_address as usize,
@@ -222,14 +227,18 @@ fn channels(settings: &config::NodeSettings, key: StaticKey, identity: &Identity
     })
 }
 
-/// What the settings say of encryption.
-pub(crate) fn policy(elsewhere: config::Encryption, loopback: config::Encryption) -> Policy {
+/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
+pub(crate) fn policy(settings: &config::NodeSettings) -> Policy {
+    if settings.secret_file.is_some() {
+        return Policy::SEALED;
+    }
     let of = |encryption| match encryption {
         config::Encryption::Always => Encryption::Always,
         config::Encryption::Prefer => Encryption::Prefer,
         config::Encryption::Never => Encryption::Never,
     };
-    Policy { elsewhere: of(elsewhere), loopback: of(loopback) }
+    let network = &settings.network;
+    Policy { elsewhere: of(network.encryption), loopback: of(network.loopback_encryption) }
 }
 
 impl NodeHandle {

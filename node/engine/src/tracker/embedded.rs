@@ -81,28 +81,28 @@ impl EmbedError {
 }
 
 impl EmbeddedTracker {
-    /// Starts a tracker at `listen`, whose key is of this life alone. What it does is said to `log`, until the tracker
-    /// ends.
+    /// Starts a tracker of the open swarm at `listen`, whose key is of this life alone. What it does is said to `log`,
+    /// until the tracker ends.
     ///
     /// # Errors
     /// [`EmbedError`], the port being taken among them.
     pub fn start(listen: SocketAddr, log: TrackerLog) -> Result<EmbeddedTracker, EmbedError> {
-        EmbeddedTracker::start_with(listen, log, || StaticKey::random().map_err(EmbedError::Randomness))
+        let key = || StaticKey::random().map_err(EmbedError::Randomness);
+        EmbeddedTracker::start_with(listen, log, TrackerSettings::default(), key)
     }
 
-    /// As [`EmbeddedTracker::start`], with the key by which others know the tracker. The key is asked for when the port
-    /// is had: who has the port is the tracker, and nobody else needs a key.
+    /// As [`EmbeddedTracker::start`], with these settings, and with the key by which others know the tracker. The key is
+    /// asked for when the port is had: who has the port is the tracker, and nobody else needs a key.
     pub(crate) fn start_with(
         listen: SocketAddr,
         log: TrackerLog,
+        settings: TrackerSettings,
         key: impl FnOnce() -> Result<StaticKey, EmbedError>,
     ) -> Result<EmbeddedTracker, EmbedError> {
         let socket = driver::bind(listen)?;
         let key = key()?;
-        let address = socket.local_addr();
+        let (address, public) = (socket.local_addr(), key.public());
         let (running, ended) = oneshot::channel::<()>();
-        let public = key.public();
-        let key = key.clone();
         let serve = move || {
             let TrackerLog { dispatch, guard } = log;
             let _guard = guard;
@@ -110,7 +110,7 @@ impl EmbeddedTracker {
                 let end = async {
                     let _ = ended.await;
                 };
-                if let Err(error) = driver::serve(socket, TrackerSettings::default(), key, end) {
+                if let Err(error) = driver::serve(socket, settings, key, end) {
                     tracing::error!(%error, "tracker stopped");
                 }
             });
@@ -144,7 +144,7 @@ impl Drop for EmbeddedTracker {
 
 #[cfg(test)]
 mod tests {
-    use super::super::probe::answers;
+    use super::super::probe::Prober;
     use super::*;
 
     #[test]
@@ -152,13 +152,16 @@ mod tests {
         let listen = "127.0.0.1:0".parse().expect("an address");
         let tracker = EmbeddedTracker::start(listen, TrackerLog::none()).expect("started");
         let address = tracker.address();
-        assert!(answers(address));
+        let prober = Prober::new(None).expect("open");
+        assert!(prober.finds(address));
         assert!(EmbeddedTracker::start(address, TrackerLog::none()).expect_err("taken").is_taken());
         let no_key = || panic!("nobody needs a key without the port");
         assert!(
-            EmbeddedTracker::start_with(address, TrackerLog::none(), no_key).expect_err("taken").is_taken()
+            EmbeddedTracker::start_with(address, TrackerLog::none(), TrackerSettings::default(), no_key)
+                .expect_err("taken")
+                .is_taken()
         );
         drop(tracker);
-        assert!(!answers(address));
+        assert!(!prober.finds(address));
     }
 }

@@ -11,12 +11,14 @@ use channel::PublicKey;
 #[cfg(feature = "embedded-tracker")]
 use channel::StaticKey;
 use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
+#[cfg(feature = "embedded-tracker")]
+use config::{Encryption, TrackerSettings};
 
 #[cfg(feature = "embedded-tracker")]
 use super::embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
 use super::interfaces::Interfaces;
 use super::name::{Directory, NamedTracker, TrackerName, unreachable_from};
-use super::probe::{answers, can_reach};
+use super::probe::{Prober, can_reach};
 
 /// Which tracker a node is to talk to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,12 +54,14 @@ pub struct TrackerStatus {
     pub named: Option<String>,
     /// Where the tracker is; `None`: its name leads nowhere yet.
     pub address: Option<SocketAddr>,
-    /// Why its name led nowhere when it was looked up last.
+    /// Why its name led nowhere when it was looked up last, or why nothing can be had from who is there.
     pub trouble: Option<String>,
     /// Whether the tracker runs in this process.
     pub is_embedded: bool,
-    /// Whether whoever reaches this host reaches the tracker in this process.
+    /// Whether whoever reaches this host can use the tracker in this process.
     pub is_open: bool,
+    /// Whether the tracker is asked as one of a closed swarm, which answers only who has the secret.
+    pub is_closed: bool,
     /// The tracker's static public key; `None`: nobody has said it.
     pub key: Option<PublicKey>,
 }
@@ -72,6 +76,7 @@ impl TrackerStatus {
             trouble: None,
             is_embedded: false,
             is_open: false,
+            is_closed: false,
             key: None,
         }
     }
@@ -93,6 +98,7 @@ impl fmt::Display for TrackerStatus {
 pub(crate) struct TrackerLink {
     status: TrackerStatus,
     role: Role,
+    prober: Prober,
     /// Where the node, and so its embedded tracker, listens.
     #[cfg_attr(
         not(feature = "embedded-tracker"),
@@ -109,6 +115,10 @@ pub(crate) struct TrackerLink {
 pub(crate) struct Embedding {
     /// Makes its log; `None`: it has none.
     pub(crate) log: Option<TrackerLogFactory>,
+    /// The file with the secret of its swarm; `None`: the open one.
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Whether it seals what it says to other hosts: as the node does.
+    pub(crate) encryption: Encryption,
     /// The file of its key, by which others know it in all its lives; `None`: the key is of one life alone.
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -118,6 +128,15 @@ impl Embedding {
     fn log(&self) -> Result<TrackerLog, TrackerError> {
         let log = self.log.as_ref().map_or_else(|| Ok(TrackerLog::none()), |log| log());
         log.map_err(|error| TrackerError::Embed(error.to_string()))
+    }
+
+    fn settings(&self) -> TrackerSettings {
+        let Embedding { secret_file, encryption, .. } = self;
+        TrackerSettings {
+            secret_file: secret_file.clone(),
+            encryption: *encryption,
+            ..TrackerSettings::default()
+        }
     }
 
     fn key(&self) -> Result<StaticKey, EmbedError> {
@@ -154,11 +173,14 @@ impl TrackerLink {
         choice: &TrackerChoice,
         listen: IpAddr,
         directory: Arc<dyn Directory>,
+        prober: Prober,
         #[cfg(feature = "embedded-tracker")] embedding: Embedding,
     ) -> Result<TrackerLink, TrackerError> {
+        let is_closed = prober.is_closed();
         let link = |status, role| TrackerLink {
-            status,
+            status: TrackerStatus { is_closed, ..status },
             role,
+            prober,
             listen,
             #[cfg(feature = "embedded-tracker")]
             embedding,
@@ -177,10 +199,10 @@ impl TrackerLink {
         let local = embedded_address(listen);
         let reaches_standard = listen.is_ipv4() || listen.is_unspecified();
         let mut link = link(TrackerStatus::at(local), Role::Default { embeds });
-        let found = reaches_standard && answers(standard);
-        let stays = !found && (link.embed()? || (local != standard && answers(local)));
+        let found = reaches_standard && link.prober.finds(standard);
+        let stays = !found && (link.embed()? || (local != standard && link.prober.finds(local)));
         if !stays && reaches_standard {
-            link.status = TrackerStatus::at(standard);
+            link.status = TrackerStatus { is_closed, ..TrackerStatus::at(standard) };
         }
         Ok(link)
     }
@@ -239,13 +261,16 @@ impl TrackerLink {
             return Ok(false);
         }
         let listen = SocketAddr::new(self.listen, DEFAULT_TRACKER_PORT);
-        match EmbeddedTracker::start_with(listen, self.embedding.log()?, || self.embedding.key()) {
+        match EmbeddedTracker::start_with(listen, self.embedding.log()?, self.embedding.settings(), || {
+            self.embedding.key()
+        }) {
             Ok(embedded) => {
                 let key = Some(embedded.key());
                 self.role = Role::Embedded(embedded);
                 self.status = TrackerStatus {
                     is_embedded: true,
-                    is_open: !self.listen.is_loopback(),
+                    is_open: !self.listen.is_loopback() && !self.prober.is_closed(),
+                    is_closed: self.prober.is_closed(),
                     key,
                     ..TrackerStatus::at(embedded_address(self.listen))
                 };
@@ -284,6 +309,7 @@ fn named_tracker(
         trouble: None,
         is_embedded: false,
         is_open: false,
+        is_closed: false,
         key: named.key,
     };
     let named = &named.address;
@@ -305,9 +331,20 @@ pub struct TrackerForOthers {
     pub is_only_here: bool,
 }
 
+/// What a person is told when the port of the default tracker is taken by somebody who does not answer.
+pub(crate) fn taken(is_closed: bool) -> String {
+    let whose =
+        if is_closed { "a tracker of the closed swarm that this secret opens" } else { "an open tracker" };
+    format!(
+        "another program has UDP port {DEFAULT_TRACKER_PORT} of this host and does not answer as {whose} would: \
+         it may be the tracker of another swarm, with another secret or with none; \
+         --tracker HOST:PORT names the one to use"
+    )
+}
+
 /// How other hosts reach the tracker of a node that listens at `listen`. Takes as long as a probe when the tracker is
 /// another process of this host.
-pub(crate) fn for_others(status: &TrackerStatus, listen: IpAddr) -> TrackerForOthers {
+pub(crate) fn for_others(status: &TrackerStatus, listen: IpAddr, prober: &Prober) -> TrackerForOthers {
     let Some(address) = status.address else {
         return TrackerForOthers { text: status.to_string(), is_only_here: false };
     };
@@ -318,7 +355,7 @@ pub(crate) fn for_others(status: &TrackerStatus, listen: IpAddr) -> TrackerForOt
         true => reachable(listen),
         false if !ip.is_loopback() => None,
         // Another process may listen at loopback alone, and then there is no better address to give.
-        false => reachable(listen).or_else(|| reachable(any())).filter(|&candidate| answers(candidate)),
+        false => reachable(listen).or_else(|| reachable(any())).filter(|&candidate| prober.finds(candidate)),
     };
     let address = found.unwrap_or(address);
     TrackerForOthers { text: address.to_string(), is_only_here: address.ip().is_loopback() }
@@ -372,6 +409,7 @@ mod tests {
             &choice,
             ip(listen),
             Arc::new(Nothing),
+            Prober::new(None).expect("open"),
             #[cfg(feature = "embedded-tracker")]
             Embedding::default(),
         )
@@ -399,7 +437,7 @@ mod tests {
     fn a_tracker_of_this_state_has_the_same_key_in_its_next_life_and_a_damaged_key_is_said() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("tracker.key");
-        let embedding = || Embedding { log: None, key_file: Some(path.clone()) };
+        let embedding = || Embedding { key_file: Some(path.clone()), ..Embedding::default() };
         let key = |embedding: Embedding| embedding.key().map(|key| key.public());
         assert_eq!(key(embedding()).expect("made"), key(embedding()).expect("read"));
         let none = || key(Embedding::default()).expect("drawn");

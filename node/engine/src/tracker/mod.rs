@@ -17,5 +17,6 @@ pub(crate) use link::TrackerLink;
 pub use link::{TrackerChoice, TrackerError, TrackerForOthers, TrackerStatus};
 pub(crate) use name::System;
 pub use name::{NamedTracker, NamedTrackerError};
+pub(crate) use probe::Prober;
 pub use query::{QueryError, TrackerQuery};
 pub(crate) use watch::{TrackerSigns, TrackerWatch};

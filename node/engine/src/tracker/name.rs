@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use channel::{ParseKeyError, PublicKey};
 use config::{TrackerAddress, ValueError};
 
-use super::probe::{answers, can_reach};
+use super::probe::{Prober, can_reach};
 
 /// A name that leads somewhere is looked up again this often, whether its tracker answers or not.
 const LOOK_AGAIN: Duration = Duration::from_secs(180);
@@ -83,8 +83,8 @@ pub(crate) trait Directory: Send + Sync {
     fn answers(&self, address: SocketAddr) -> bool;
 }
 
-/// The system's resolver and the network.
-pub(crate) struct System;
+/// The system's resolver, and the network as who is of a swarm sees it.
+pub(crate) struct System(pub(crate) Prober);
 
 impl Directory for System {
     fn resolve(&self, name: &TrackerAddress) -> io::Result<Vec<SocketAddr>> {
@@ -92,7 +92,7 @@ impl Directory for System {
     }
 
     fn answers(&self, address: SocketAddr) -> bool {
-        answers(address)
+        self.0.finds(address)
     }
 }
 

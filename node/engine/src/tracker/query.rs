@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use channel::{ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmSecret};
+use channel::{ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmFileError};
 use config::NodeSettings;
 use messages::tracker_to_node::Listed;
 use messages::{BootEpoch, Kind, Timestamp};
@@ -18,6 +18,7 @@ use tokio::net::UdpSocket;
 use super::link::Embedding;
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
+use super::probe::Prober;
 use crate::driver::policy;
 
 /// The longest datagram of a tracker, in bytes, sealed.
@@ -31,6 +32,9 @@ pub enum QueryError {
     /// There is no way to the tracker from this host.
     #[error(transparent)]
     Tracker(#[from] TrackerError),
+    /// The secret of a closed swarm cannot be had.
+    #[error(transparent)]
+    SecretFile(#[from] SwarmFileError),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     NoRandomBytes(#[source] io::Error),
@@ -68,17 +72,21 @@ impl TrackerQuery {
     /// clear as they say.
     ///
     /// # Errors
-    /// When its address cannot be reached from this host, or the system gives no random bytes.
+    /// When its address cannot be reached from this host, the secret of a closed swarm cannot be had, or the system gives
+    /// no random bytes.
     pub fn new(choice: &TrackerChoice, settings: &NodeSettings) -> Result<TrackerQuery, QueryError> {
         let choice = match choice {
             // Whoever only asks has nothing that a tracker of its own would know.
             TrackerChoice::DefaultOrEmbedded => &TrackerChoice::Default,
             choice => choice,
         };
+        let prober = Prober::new(settings.secret_file.as_deref())?;
+        let swarm = prober.secrets().first().clone();
         let tracker = TrackerLink::find(
             choice,
             settings.listen.0.ip(),
-            Arc::new(System),
+            Arc::new(System(prober.clone())),
+            prober,
             #[cfg(feature = "embedded-tracker")]
             Embedding::default(),
         )?;
@@ -87,8 +95,8 @@ impl TrackerQuery {
         drawn.map_err(|cause| QueryError::NoRandomBytes(io::Error::other(cause)))?;
         let channels = Channels::new(ChannelSettings {
             key: StaticKey::random().map_err(QueryError::NoRandomBytes)?,
-            swarm: SwarmSecret::open(),
-            policy: policy(settings.network.encryption, settings.network.loopback_encryption),
+            swarm,
+            policy: policy(settings),
             role: Role::Node,
             max_channels: 1,
             max_channels_per_host: 1,

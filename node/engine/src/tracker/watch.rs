@@ -15,8 +15,8 @@ use messages::Endpoint;
 use riffle_core::Event;
 use tokio::sync::watch;
 
-use super::link::{TrackerForOthers, TrackerLink, TrackerStatus, for_others};
-use super::probe::answers;
+use super::link::{TrackerForOthers, TrackerLink, TrackerStatus, for_others, taken};
+use super::probe::Prober;
 
 /// How often a name is looked after.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
@@ -122,18 +122,19 @@ fn look(contact: Contact, is_there: bool) -> Look {
 pub(crate) struct TrackerWatch {
     status: watch::Receiver<TrackerStatus>,
     listen: IpAddr,
+    prober: Prober,
     signs: TrackerSigns,
     thread: Option<JoinHandle<()>>,
 }
 
 impl TrackerWatch {
-    /// Looks after `link` for a node that listens at `listen`; `moved` is told where the tracker is when that changes,
+    /// Looks after the tracker of `link` for a node that listens at `listen`, asking with `prober`; `moved` is told where the tracker is when that changes,
     /// or that it has to be told everything anew.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub(crate) fn start(
-        link: TrackerLink,
+        (link, prober): (TrackerLink, Prober),
         listen: IpAddr,
         (signs, heard): (TrackerSigns, HeardSigns),
         moved: impl Fn(SocketAddr, Option<PublicKey>) + Send + 'static,
@@ -146,10 +147,11 @@ impl TrackerWatch {
             None => Contact::Silent,
         };
         let look_due = now + LOOK_EVERY;
-        let mut keeper = Keeper { link, contact, look_due, status: sender, moved: Box::new(moved) };
+        let moved = Box::new(moved);
+        let mut keeper = Keeper { link, prober: prober.clone(), contact, look_due, status: sender, moved };
         let run = move || tracing::dispatcher::with_default(&log, || keeper.run(&heard.0));
         let thread = std::thread::Builder::new().name("riffle-tracker".to_owned()).spawn(run)?;
-        Ok(TrackerWatch { status, listen, signs, thread: Some(thread) })
+        Ok(TrackerWatch { status, listen, prober, signs, thread: Some(thread) })
     }
 
     /// What is known of the tracker, now and from now on.
@@ -166,7 +168,7 @@ impl TrackerWatch {
     /// How other hosts reach the tracker. Takes as long as a probe when it is another process of this host.
     pub(crate) fn for_others(&self) -> TrackerForOthers {
         let status = self.status.borrow().clone();
-        for_others(&status, self.listen)
+        for_others(&status, self.listen, &self.prober)
     }
 }
 
@@ -182,6 +184,7 @@ impl Drop for TrackerWatch {
 /// What the thread owns.
 struct Keeper {
     link: TrackerLink,
+    prober: Prober,
     contact: Contact,
     look_due: Instant,
     status: watch::Sender<TrackerStatus>,
@@ -228,7 +231,7 @@ impl Keeper {
     /// The heartbeat would notice too, after a while in which nobody finds anything.
     fn look_for_tracker(&mut self) {
         let Some(address) = self.link.status().address else { return };
-        match look(self.contact, answers(address)) {
+        match look(self.contact, self.prober.finds(address)) {
             Look::Settled => {}
             Look::Again => self.contact = Contact::Missing,
             Look::Rejoin => (self.moved)(address, self.link.status().key),
@@ -238,8 +241,16 @@ impl Keeper {
                     let status = self.link.status();
                     (self.moved)(status.address.unwrap_or(address), status.key);
                 }
-                // Another node was faster: the next look finds it.
-                Ok(false) => {}
+                // Another node was faster, and the next look finds it; or somebody else has the port.
+                Ok(false) if self.prober.finds(address) || !cfg!(feature = "embedded-tracker") => {}
+                Ok(false) => {
+                    let trouble = Some(taken(self.prober.is_closed()));
+                    self.status.send_if_modified(|status| {
+                        let is_news = status.trouble != trouble;
+                        status.trouble = trouble;
+                        is_news
+                    });
+                }
                 Err(error) => self.status.send_modify(|status| status.trouble = Some(error.to_string())),
             },
         }

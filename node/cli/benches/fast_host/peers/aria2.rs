@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 
-use super::curl::Nginx;
+use super::curl::{Nginx, Scheme};
 use super::{Contestant, LIMIT};
 use crate::figures::Run;
 use crate::process::{Process, Watch};
@@ -25,7 +25,12 @@ impl<'a> Aria2<'a> {
     pub(crate) fn start(stage: &Stage, site: &'a Site, length: u64) -> Result<Aria2<'a>> {
         let source = stage.source(length)?;
         let root = source.parent().context("a file in a folder")?;
-        Ok(Aria2 { site, nginx: Nginx::start(stage, site, root, "nginx-aria2")?, source, length })
+        Ok(Aria2 {
+            site,
+            nginx: Nginx::start(stage, site, root, "nginx-aria2", Scheme::Http)?,
+            source,
+            length,
+        })
     }
 }
 

@@ -218,10 +218,10 @@ fn configured(mut command: Command, home: &Path) -> Command {
 
 /// The content ids of `files`, once all of them have been announced.
 pub(crate) fn shared_ids(said: &str, files: &[PathBuf]) -> Option<Vec<String>> {
-    // "sharing NAME (SIZE); on the other side:" on stderr, and the line to type, with the id, on stdout: in the same order.
+    // "sharing NAME (SIZE); on the other side:" on stderr, and the line to type, with the id or a ticket, on stdout: in the same order.
     let id = |line: &str| {
         let last = line.strip_prefix("riffle download ")?.split_whitespace().last()?.to_owned();
-        (last.len() == 64).then_some(last)
+        (last.len() == 64 || last.starts_with("riffle1")).then_some(last)
     };
     let names: Vec<&str> =
         said.lines().filter_map(|line| Some(line.strip_prefix("sharing ")?.rsplit_once(" (")?.0)).collect();
@@ -253,9 +253,10 @@ impl<'a> Riffle<'a> {
         length: u64,
     ) -> Result<Riffle<'a>> {
         let source = stage.source(length)?;
-        let folder = format!("swarm-{owners}-{downloaders}");
+        let sealed = if site.is_sealed() { ", sealed" } else { "" };
+        let folder = format!("swarm-{owners}-{downloaders}{}", sealed.replace(", ", "-"));
         let swarm = Swarm::start(stage, site, &folder, owners, std::slice::from_ref(&source))?;
-        let name = format!("riffle, {owners} → {downloaders}");
+        let name = format!("riffle{sealed}, {owners} → {downloaders}");
         Ok(Riffle { name, swarm, source, length, downloaders })
     }
 }

@@ -16,9 +16,10 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 16] = [
+pub(crate) const ROWS: [(&str, Row); 17] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
+    ("sealed", transfers::sealed),
     ("4to1", transfers::four_to_one),
     ("1to4", transfers::one_to_four),
     ("first", small::first_byte),

@@ -9,7 +9,7 @@ use crate::peers::Contestant;
 use crate::peers::aria2::Aria2;
 use crate::peers::bare::Bare;
 use crate::peers::copy::Copy;
-use crate::peers::curl::Curl;
+use crate::peers::curl::{Curl, Scheme};
 use crate::peers::hashing::{Hashing, Work};
 use crate::peers::libtorrent::{Libtorrent, python};
 use crate::peers::riffle::Riffle;
@@ -95,6 +95,35 @@ fn one_to_one_musts(table: &mut Table) {
     table.must(ROW, "VmHWM downloading, MiB", mib(riffle.taking_resident), Bound::AtMost(100.0, 64.0));
 }
 
+/// One owner, one downloader, everything sealed as between hosts, beside the same in the clear and curl over TLS.
+pub(crate) fn sealed(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
+    const ROW: &str = "sealed";
+    let (open_site, site, length) = (Site::loopback(), Site::sealed_loopback(), options.whole());
+    let mut all: Vec<Box<dyn Contestant + '_>> = vec![
+        Box::new(Riffle::start(stage, &site, (1, 1), length)?),
+        Box::new(Riffle::start(stage, &open_site, (1, 1), length)?),
+    ];
+    if installed("nginx") && installed("curl") && installed("openssl") {
+        let source = [stage.source(length)?];
+        all.push(Box::new(Curl::start(stage, &open_site, &source, false)?));
+        all.push(Box::new(Curl::start_over(Scheme::Https, stage, &open_site, &source, false)?));
+    } else {
+        table.note("sealed: not here: nginx, curl and openssl");
+    }
+    table.interleave(stage, ROW, all, options.runs());
+    let sealed = table.medians(ROW, "riffle, sealed");
+    for (other, name, bound) in [
+        ("curl over https", "sealed / curl over https", Bound::AtLeast(1.2, 1.5)),
+        ("riffle, 1", "sealed / in the clear", Bound::AtLeast(0.8, 0.9)),
+        ("curl from nginx", "sealed / curl", Bound::AtLeast(0.8, 1.0)),
+    ] {
+        let ratio =
+            sealed.zip(table.medians(ROW, other)).map(|(sealed, other)| sealed.megabytes / other.megabytes);
+        table.must(ROW, name, ratio, bound);
+    }
+    Ok(())
+}
+
 /// Four owners of the same file, one downloader, beside one owner.
 pub(crate) fn four_to_one(stage: &Stage, options: &Options, table: &mut Table) -> Result<()> {
     let (site, length) = (Site::loopback(), options.whole());
@@ -138,15 +167,22 @@ pub(crate) fn packets_of_real_size(stage: &Stage, options: &Options, table: &mut
         Box::new(Bare::start(stage, &site, SEGMENTS[0], length)?),
     ];
     if installed("nginx") && installed("curl") {
-        all.push(Box::new(Curl::start(stage, &site, &[stage.source(length)?], false)?));
+        let source = [stage.source(length)?];
+        all.push(Box::new(Curl::start(stage, &site, &source, false)?));
+        if installed("openssl") {
+            all.push(Box::new(Curl::start_over(Scheme::Https, stage, &site, &source, false)?));
+        }
     }
     table.interleave(stage, ROW, all, options.runs());
     let (riffle, bare) = (table.medians(ROW, "riffle"), table.medians(ROW, "bare"));
     let ratio = riffle.zip(bare).map(|(riffle, bare)| riffle.megabytes / bare.megabytes);
     table.must(ROW, "riffle / bare UDP", ratio, Bound::AtLeast(0.6, 0.8));
     let ratio =
-        riffle.zip(table.medians(ROW, "curl")).map(|(riffle, curl)| riffle.megabytes / curl.megabytes);
+        riffle.zip(table.medians(ROW, "curl from")).map(|(riffle, curl)| riffle.megabytes / curl.megabytes);
     table.must(ROW, "riffle / curl", ratio, Bound::AtLeast(0.9, 1.0));
+    let ratio =
+        riffle.zip(table.medians(ROW, "curl over")).map(|(riffle, curl)| riffle.megabytes / curl.megabytes);
+    table.must(ROW, "riffle / curl over https", ratio, Bound::AtLeast(1.0, 1.2));
     Ok(())
 }
 

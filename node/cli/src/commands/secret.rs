@@ -1,0 +1,72 @@
+//! `riffle secret`: makes and looks after files with the secret of a closed swarm. No secret is shown unless it is asked
+//! for, and no file is written over.
+
+use std::path::Path;
+
+use anyhow::Result;
+use riffle::{SwarmFileError, SwarmFileTrouble, SwarmSecret, SwarmSecrets};
+
+use crate::arguments::Secret;
+use crate::exit::{ExitCode, Stop};
+use crate::output_writer::{self, Stream};
+
+/// Runs the command.
+///
+/// # Errors
+/// [`ExitCode::Io`] when the file cannot be read or made or others may read it, [`ExitCode::TargetExists`] when a new
+/// secret should be written where something is, [`ExitCode::Integrity`] when there is something else in it.
+pub(crate) fn run(command: &Secret) -> Result<ExitCode> {
+    match command {
+        Secret::New { file } => make(file),
+        Secret::Show { file } => show(file),
+        Secret::Check { file } => check(file),
+    }
+}
+
+fn make(file: &Path) -> Result<ExitCode> {
+    let secret = SwarmSecret::random()
+        .map_err(|cause| Stop::new(ExitCode::Io, format!("the system gives no random bytes: {cause}")))?;
+    let fingerprint = secret.fingerprint();
+    SwarmSecrets::from(secret).make_file(file).map_err(stop)?;
+    say(&[
+        format!("a new secret is in {}, for you alone; its fingerprint is {fingerprint}", file.display()),
+        "give it on a way that you trust to every member, who names it with --secret-file FILE".to_owned(),
+    ]);
+    Ok(ExitCode::Done)
+}
+
+fn show(file: &Path) -> Result<ExitCode> {
+    let secrets = SwarmSecrets::of_file(file).map_err(stop)?;
+    let lines: Vec<String> = secrets.text().lines().map(str::to_owned).collect();
+    output_writer::say(Stream::Stdout, &lines);
+    Ok(ExitCode::Done)
+}
+
+fn check(file: &Path) -> Result<ExitCode> {
+    let secrets = SwarmSecrets::of_file(file).map_err(stop)?;
+    let mut lines = vec![
+        format!("{}: whole, and private to this user", file.display()),
+        format!("fingerprint {}", secrets.first().fingerprint()),
+    ];
+    lines.extend(secrets.older().iter().map(|older| {
+        format!("older fingerprint {} secret-until={}", older.secret.fingerprint(), older.until)
+    }));
+    output_writer::say(Stream::Stdout, &lines);
+    Ok(ExitCode::Done)
+}
+
+fn say(lines: &[String]) {
+    output_writer::say(Stream::Stderr, lines);
+}
+
+/// The error for a file of secrets, with its exit code.
+pub(crate) fn stop(error: SwarmFileError) -> Stop {
+    let code = match &error.trouble {
+        SwarmFileTrouble::Exists => ExitCode::TargetExists,
+        SwarmFileTrouble::NotAFile | SwarmFileTrouble::Text(_) => ExitCode::Integrity,
+        SwarmFileTrouble::Io(_) | SwarmFileTrouble::NotOurs | SwarmFileTrouble::NotPrivate { .. } => {
+            ExitCode::Io
+        }
+    };
+    Stop::new(code, error.to_string())
+}
