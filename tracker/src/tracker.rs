@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use channel::{ChannelNews, Channels, PeerChannel, Received};
+use channel::{ChannelNews, Channels, PeerChannel, Received, SwarmSecrets};
 use config::TrackerSettings;
 use messages::limits::MAX_OWN_ENTRIES;
 use messages::node_to_tracker::Asker;
@@ -107,6 +107,13 @@ impl Tracker {
     /// From now on the tracker says and hears sealed what the policy of `channels` asks for.
     pub fn seal_with(&mut self, channels: Channels) {
         self.channels = Some(Box::new(channels));
+    }
+
+    /// From now on these are the secrets of the closed swarm.
+    pub fn change_secrets(&mut self, secrets: &SwarmSecrets) {
+        if let Some(channels) = &mut self.channels {
+            channels.change_secrets(secrets);
+        }
     }
 
     /// The sealed channels. `None`: everything is in the clear.

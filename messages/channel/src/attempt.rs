@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use crate::frame::Numbers;
 use crate::handshake::{INITIATE, Initiated, MAX_EARLY};
+use crate::swarms::SecretId;
 
 /// Datagrams that wait for one channel.
 const MAX_WAITING: usize = 16;
@@ -35,6 +36,10 @@ pub(crate) struct Attempt {
     /// Tells the answers to this attempt from others.
     pub(crate) nonce: u64,
     pub(crate) state: AttemptState,
+    /// Whether the secret under which a handshake was begun is a guess: the responder has not answered under it yet.
+    pub(crate) is_guess: bool,
+    /// That secret.
+    pub(crate) secret: SecretId,
     pub(crate) began: Timestamp,
     /// When the last message was said, and how often one was said without an answer.
     pub(crate) said_at: Option<Timestamp>,
@@ -56,7 +61,28 @@ impl Attempt {
     pub(crate) fn new(expected: Option<NodeId>, numbers: Numbers, nonce: u64, now: Timestamp) -> Attempt {
         let state = AttemptState::Knocking;
         let (waiting, ahead) = (Vec::new(), Vec::new());
-        Attempt { expected, numbers, nonce, state, began: now, said_at: None, tries: 0, waiting, ahead }
+        let is_guess = false;
+        Attempt {
+            expected,
+            numbers,
+            nonce,
+            state,
+            is_guess,
+            secret: SecretId::default(),
+            began: now,
+            said_at: None,
+            tries: 0,
+            waiting,
+            ahead,
+        }
+    }
+
+    /// Begins anew: the swarm's secrets have changed. What waits stays, and so do the numbers.
+    pub(crate) fn begin_anew(&mut self) {
+        self.state = AttemptState::Knocking;
+        self.ahead.clear();
+        self.said_at = None;
+        self.tries = 0;
     }
 
     /// Keeps a sealed datagram until the channel is open, if few wait.

@@ -26,7 +26,9 @@ use crate::handshake_times::HandshakeTimes;
 use crate::identity::{PublicKey, StaticKey};
 use crate::knock::{self, COOKIE_LENGTH, KNOCK, NONCE_AT, NONCE_END};
 use crate::policy::{Encryption, Policy};
-use crate::swarm::{SwarmKeys, SwarmSecret, is_equal};
+use crate::swarm::{SwarmSecret, is_equal};
+use crate::swarm_secrets::SwarmSecrets;
+use crate::swarms::{SecretId, Swarms};
 use crate::table::{Channel, Table, Unconfirmed};
 
 /// Bytes of an UNKNOWN.
@@ -45,6 +47,9 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 const ATTEMPT_PAUSE: Duration = Duration::from_secs(1);
 /// Over a path with this round trip the loss of an INITIATE would cost more than a second one.
 const LONG_RTT: Duration = Duration::from_millis(100);
+/// Who does not answer for so long a handshake that was begun with what is known of the address may lack the first of
+/// several secrets.
+const SECRET_PATIENCE: Duration = Duration::from_secs(1);
 /// Where channels are preferred, one to which nothing answers after so many messages is done without.
 const TRIES_BEFORE_OPEN: u32 = 3;
 
@@ -181,6 +186,8 @@ impl PeerChannel {
 struct Remembered {
     cookie: Cookie,
     key: PublicKey,
+    /// The secret under which it has answered last, or the one to try.
+    secret: SecretId,
 }
 
 /// All channels of one node or tracker.
@@ -188,9 +195,7 @@ pub struct Channels {
     key: StaticKey,
     node: NodeId,
     role: Role,
-    swarm: SwarmKeys,
-    /// Whether who lacks the swarm's secret gets no answer.
-    is_closed: bool,
+    swarms: Swarms,
     policy: Policy,
     suite: Suite,
     cookies: CookieJar,
@@ -236,8 +241,7 @@ impl Channels {
             node: key.node_id(),
             key,
             role,
-            is_closed: swarm.is_closed(),
-            swarm: swarm.keys(),
+            swarms: Swarms::new(&swarm),
             policy,
             suite,
             cookies: CookieJar::new(derive("riffle 2026-11 channels: cookies")),
@@ -344,6 +348,19 @@ impl Channels {
         takes
     }
 
+    /// From now on the swarm's secrets are these. Handshakes begin with the first, and are answered under any; who does
+    /// not answer the first is asked with the others. Channels that were opened with a secret that is none of these are
+    /// forgotten. The ends of older secrets are the caller's to see to ([`SwarmSecrets::at`]).
+    pub fn change_secrets(&mut self, secrets: &SwarmSecrets) {
+        if !self.swarms.change(secrets) {
+            return;
+        }
+        let swarms = &self.swarms;
+        self.table.retain(|channel| swarms.contains(channel.secret));
+        self.remembered.values_mut().for_each(|known| known.secret = swarms.first());
+        self.attempts.values_mut().for_each(Attempt::begin_anew);
+    }
+
     /// From now on `node` is expected at `address`: no channel is opened there with anybody else.
     pub fn expect(&mut self, address: SocketAddr, node: NodeId) {
         if self.expected.len() >= MAX_REMEMBERED && !self.expected.contains_key(&address) {
@@ -365,7 +382,7 @@ impl Channels {
     /// From now on the owner of `key` is expected at `address`, and greeted at once.
     pub fn expect_key(&mut self, address: SocketAddr, key: PublicKey) {
         self.expect(address, key.node_id());
-        self.remember(address, Cookie::NONE, key);
+        self.remember(address, Remembered { cookie: Cookie::NONE, key, secret: self.swarms.first() });
     }
 
     /// Draws a number for a conversation with `address`, of those that the channel with it has, if it is sealed; any
@@ -502,14 +519,23 @@ impl Channels {
             return self.do_without(to);
         }
         if let AttemptState::Initiating { message, .. } = &attempt.state {
-            self.outbox.push((to, message.to_vec()));
-            return attempt.on_said(now);
+            let may_lack_secret = attempt.is_guess && self.swarms.len() > 1;
+            if !may_lack_secret || now.since(attempt.began) < SECRET_PATIENCE {
+                self.outbox.push((to, message.to_vec()));
+                return attempt.on_said(now);
+            }
+            attempt.state = AttemptState::Knocking;
+            self.remembered.remove(&to);
         }
         if self.remembered.contains_key(&to) {
-            return self.initiate(to, now);
+            return self.initiate(to, true, now);
         }
-        let knock = knock::knock(&self.swarm, attempt.numbers.channel(), attempt.nonce);
-        self.outbox.push((to, knock.to_vec()));
+        // Who does not answer the first secret is asked with all of them.
+        let secrets = if attempt.tries == 0 { 1 } else { self.swarms.len() };
+        for keys in self.swarms.iter().take(secrets) {
+            let knock = knock::knock(keys, attempt.numbers.channel(), attempt.nonce);
+            self.outbox.push((to, knock.to_vec()));
+        }
         attempt.on_said(now);
     }
 
@@ -542,8 +568,8 @@ impl Channels {
         self.without.entry(address).or_insert(InTheClear { why, is_told: false });
     }
 
-    /// Begins the handshake with `to`, whose key is known.
-    fn initiate(&mut self, to: SocketAddr, now: Timestamp) {
+    /// Begins the handshake with `to`, whose key is known. `is_guess`: that it has the secret is not.
+    fn initiate(&mut self, to: SocketAddr, is_guess: bool, now: Timestamp) {
         let (Some(attempt), Some(remembered)) = (self.attempts.get_mut(&to), self.remembered.get(&to)) else {
             return;
         };
@@ -552,6 +578,7 @@ impl Channels {
             self.remembered.remove(&to);
             return self.pursue(to, now);
         }
+        let keys = self.swarms.keys(remembered.secret);
         self.time = self.time.next();
         let mut message = Box::new([0; INITIATE]);
         let header = Header { kind: Kind::Initiate, conversation: attempt.numbers.channel() };
@@ -566,25 +593,26 @@ impl Channels {
         let (initiated, taken) = handshake::initiate(
             &self.key,
             remembered.key,
-            &self.swarm,
+            keys,
             (terms, self.time),
             &attempt.waiting,
             &mut message,
             &mut self.rng,
         );
-        let tag = self.swarm.tag(&message[..INITIATE - SWARM_TAG]);
+        let tag = keys.tag(&message[..INITIATE - SWARM_TAG]);
         message[INITIATE - SWARM_TAG..].copy_from_slice(&tag);
         self.outbox.push((to, message.to_vec()));
         attempt.state = AttemptState::Initiating { initiated: Box::new(initiated), message, taken };
+        (attempt.is_guess, attempt.secret) = (is_guess, remembered.secret);
         attempt.tries = 0;
         attempt.on_said(now);
     }
 
-    fn remember(&mut self, address: SocketAddr, cookie: Cookie, key: PublicKey) {
+    fn remember(&mut self, address: SocketAddr, remembered: Remembered) {
         if self.remembered.len() >= MAX_REMEMBERED && !self.remembered.contains_key(&address) {
             self.remembered.pop_first();
         }
-        self.remembered.insert(address, Remembered { cookie, key });
+        self.remembered.insert(address, remembered);
     }
 
     /// Takes in a datagram of a channel ([`Kind::is_channel`]), and opens it where it stands if it is sealed.
@@ -662,7 +690,7 @@ impl Channels {
     /// Who asks may be anybody, so that nobody is told in a closed swarm. There the other side notices by the silence
     /// ([`MAX_SILENCE`]).
     fn say_unknown(&mut self, to: SocketAddr, conversation: Conversation) {
-        if self.is_closed {
+        if self.swarms.is_closed() {
             return;
         }
         let mut unknown = [0; UNKNOWN];
@@ -697,18 +725,20 @@ impl Channels {
     ) -> Option<Received> {
         let knock: &[u8; KNOCK] = datagram.try_into().ok()?;
         let (message, tag) = knock.split_last_chunk::<SWARM_TAG>()?;
-        if !self.swarm.accepts(message, tag) || message[NONCE_END..].iter().any(|&byte| byte != 0) {
+        let secret = self.swarms.of_tag(message, tag)?;
+        if message[NONCE_END..].iter().any(|&byte| byte != 0) {
             return None;
         }
-        self.say_cookie(from, conversation, knock::nonce(knock), now);
+        self.say_cookie(from, (conversation, knock::nonce(knock)), secret, now);
         Some(Received::Nothing)
     }
 
-    fn say_cookie(&mut self, to: SocketAddr, conversation: Conversation, nonce: u64, now: Timestamp) {
+    /// Answers who has shown that it knows `secret`, under the same.
+    fn say_cookie(&mut self, to: SocketAddr, asked: (Conversation, u64), secret: SecretId, now: Timestamp) {
         // A tracker is greeted by whoever has its address, a node by those who know its id.
         let node = (self.role == Role::Node).then_some(self.node);
         let cookie = self.cookies.bake(to, now);
-        let answer = knock::cookie(&self.swarm, (node, self.key.public()), (conversation, nonce), cookie);
+        let answer = knock::cookie(self.swarms.keys(secret), (node, self.key.public()), asked, cookie);
         self.outbox.push((to, answer.to_vec()));
     }
 
@@ -727,8 +757,7 @@ impl Channels {
         // Whether it comes from a node with the expected id, or from a tracker.
         let readings = [attempt.expected, None];
         let readings = if attempt.expected.is_some() { &readings[..] } else { &readings[..1] };
-        let swarm = &self.swarm;
-        let (cookie, key) = readings.iter().find_map(|node| knock::read_cookie(swarm, *node, datagram))?;
+        let (cookie, key, secret) = self.swarms.read_cookie(readings, datagram)?;
         if attempt.expected.is_some_and(|node| key.node_id() != node) {
             return None;
         }
@@ -739,8 +768,8 @@ impl Channels {
             return None;
         }
         let took = now.since(attempt.began);
-        self.remember(from, cookie, key);
-        self.initiate(from, now);
+        self.remember(from, Remembered { cookie, key, secret });
+        self.initiate(from, false, now);
         if took >= LONG_RTT
             && let Some((_, message)) = self.outbox.last().cloned()
         {
@@ -758,13 +787,11 @@ impl Channels {
     ) -> Option<Received> {
         let initiate: &[u8; INITIATE] = datagram.try_into().ok()?;
         let (message, tag) = initiate.split_last_chunk::<SWARM_TAG>()?;
-        if !self.swarm.accepts(message, tag) {
-            return None;
-        }
+        let secret = self.swarms.of_tag(message, tag)?;
         let cookie = Cookie::from_bytes(*initiate[NOISE_AT - COOKIE_LENGTH..].first_chunk()?);
         if !self.cookies.accepts(cookie, from, now) {
             let nonce = u64::from_le_bytes(*initiate[NONCE_AT..].first_chunk()?);
-            self.say_cookie(from, conversation, nonce, now);
+            self.say_cookie(from, (conversation, nonce), secret, now);
             return Some(Received::Nothing);
         }
         let ephemeral: &[u8; 32] = initiate[NOISE_AT..].first_chunk()?;
@@ -784,8 +811,14 @@ impl Channels {
         let terms = Terms { numbers, suite: self.suite, token: token(&self.reset_key, numbers, from) };
         let mut accept = [0; ACCEPT];
         accept[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Accept, conversation }.encode());
-        let (offer, suite) =
-            handshake::respond(&self.key, &self.swarm, terms, initiate, &mut accept, &mut self.rng)?;
+        let (offer, suite) = handshake::respond(
+            &self.key,
+            self.swarms.keys(secret),
+            terms,
+            initiate,
+            &mut accept,
+            &mut self.rng,
+        )?;
         let peer = offer.agreed.peer;
         let node = peer.node_id();
         if peer == self.key.public() || !self.times.is_later(node, offer.time, now) {
@@ -794,7 +827,7 @@ impl Channels {
         self.outbox.push((from, accept.to_vec()));
         let early = offer.early.clone();
         let unconfirmed = Box::new(Unconfirmed { ephemeral: *ephemeral, accept, peer: node, early });
-        self.open(from, numbers, offer.agreed, suite, Some(unconfirmed), now);
+        self.open(from, numbers, offer.agreed, (suite, secret), Some(unconfirmed), now);
         self.times.record(node, offer.time, now);
         Some(Received::Greeted { early: offer.early, peer: node })
     }
@@ -826,7 +859,7 @@ impl Channels {
             }
         };
         let suite = agreed.remote.suite;
-        self.open(from, attempt.numbers, agreed, suite, None, now);
+        self.open(from, attempt.numbers, agreed, (suite, attempt.secret), None, now);
         if let Some(channel) = self.table.get_mut(attempt.numbers, from) {
             channel.rtt = attempt.said_at.filter(|_| attempt.tries == 1).map(|at| now.since(at));
         }
@@ -854,13 +887,13 @@ impl Channels {
         address: SocketAddr,
         numbers: Numbers,
         agreed: Agreed,
-        suite: Suite,
+        (suite, secret): (Suite, SecretId),
         unconfirmed: Option<Box<Unconfirmed>>,
         now: Timestamp,
     ) {
         let Agreed { peer, remote, outgoing, incoming } = agreed;
         let halves = (Sealer::new(suite, outgoing, remote.numbers), Opener::new(suite, incoming));
-        let channel = Channel::new(address, peer, suite, halves, remote.token, unconfirmed, now);
+        let channel = Channel::new(address, peer, suite, halves, (remote.token, secret), unconfirmed, now);
         self.counters.opened += 1;
         self.without.remove(&address);
         self.report(ChannelNews::Opened(PeerChannel::of(&channel)));

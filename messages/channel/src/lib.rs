@@ -18,6 +18,7 @@ mod swarm;
 #[cfg(feature = "secret-files")]
 mod swarm_file;
 mod swarm_secrets;
+mod swarms;
 mod table;
 mod text;
 mod ticket;
@@ -31,7 +32,7 @@ pub use knock::Knock;
 pub use policy::{Encryption, Policy};
 pub use swarm::SwarmSecret;
 #[cfg(feature = "secret-files")]
-pub use swarm_file::{SwarmFileError, SwarmFileTrouble};
+pub use swarm_file::{SwarmFile, SwarmFileError, SwarmFileTrouble};
 pub use swarm_secrets::{OlderSecret, ParseSecretError, ParseSecretsError, SwarmSecrets};
 pub use text::ParseKeyError;
 pub use ticket::{Ticket, TicketError, TicketTracker, TicketTrackerError};

@@ -61,6 +61,11 @@ pub(crate) struct SwarmKeys {
 }
 
 impl SwarmKeys {
+    /// Whether these follow from the same secret.
+    pub(crate) fn is_same(&self, other: &SwarmKeys) -> bool {
+        self.tag.iter().zip(other.tag.iter()).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+    }
+
     /// The tag of a handshake message, which shows that its sender knows the swarm's secret.
     pub(crate) fn tag(&self, message: &[u8]) -> [u8; 16] {
         let mut tag = [0; 16];

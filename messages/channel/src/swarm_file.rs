@@ -103,6 +103,55 @@ impl SwarmSecrets {
     }
 }
 
+/// A file of secrets that a program looks at again and again, since they change.
+#[derive(Debug)]
+pub struct SwarmFile {
+    path: PathBuf,
+    /// What was in it when it could be read last.
+    read: SwarmSecrets,
+    /// What was told of it last.
+    told: SwarmSecrets,
+    /// What was wrong with it at the last look.
+    trouble: Option<String>,
+}
+
+impl SwarmFile {
+    /// Reads the file at `path` for the first time. `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// As [`SwarmSecrets::of_file`].
+    pub fn open(path: &Path, now: u64) -> Result<SwarmFile, SwarmFileError> {
+        let read = SwarmSecrets::of_file(path)?;
+        let told = read.clone().at(now);
+        Ok(SwarmFile { path: path.to_owned(), read, told, trouble: None })
+    }
+
+    /// The secrets that were told of last.
+    #[must_use]
+    pub fn secrets(&self) -> &SwarmSecrets {
+        &self.told
+    }
+
+    /// Reads the file again. Returns the secrets if others are accepted now, because the file has changed or the end of
+    /// one has come; and what is wrong with the file, once. What was in it before is good until then.
+    pub fn look(&mut self, now: u64) -> (Option<SwarmSecrets>, Option<SwarmFileError>) {
+        let trouble = match SwarmSecrets::of_file(&self.path) {
+            Ok(read) => {
+                self.read = read;
+                None
+            }
+            Err(trouble) => Some(trouble),
+        };
+        let words = trouble.as_ref().map(ToString::to_string);
+        let trouble = trouble.filter(|_| words != self.trouble);
+        self.trouble = words;
+        let secrets = self.read.clone().at(now);
+        let news = (secrets != self.told).then(|| secrets.clone());
+        self.told = secrets;
+        (news, trouble)
+    }
+}
+
 fn read(path: &Path) -> Result<SwarmSecrets, SwarmFileTrouble> {
     let mut options = OpenOptions::new();
     // Whoever holds the other end of a pipe is not waited for.
@@ -181,6 +230,31 @@ mod tests {
         assert_eq!((SwarmSecrets::of_file(&path).unwrap(), mode(&path)), (rotated.clone(), 0o600));
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert!(rotated.replace_file(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_looked_at_tells_what_changes_and_what_is_wrong_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let first = SwarmSecrets::from(SwarmSecret::random().unwrap());
+        first.make_file(&path).unwrap();
+        let mut file = SwarmFile::open(&path, 5).unwrap();
+        let told =
+            |(news, trouble): (Option<SwarmSecrets>, Option<SwarmFileError>)| (news, trouble.is_some());
+        assert_eq!(told(file.look(5)), (None, false));
+        let rotated = first.clone().rotated(SwarmSecret::random().unwrap(), 10);
+        rotated.replace_file(&path).unwrap();
+        assert_eq!(told(file.look(6)), (Some(rotated.clone()), false));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        assert_eq!(told(file.look(7)), (None, true));
+        assert_eq!(told(file.look(8)), (None, false), "said already");
+        assert_eq!(file.secrets(), &rotated);
+        let last = SwarmSecrets::from(rotated.first().clone());
+        assert_eq!(told(file.look(10)), (Some(last.clone()), false), "an end comes without the file, too");
+        fs::remove_file(&path).unwrap();
+        assert_eq!(told(file.look(11)), (None, true), "something else is wrong");
+        first.make_file(&path).unwrap();
+        assert_eq!(told(file.look(12)), (Some(first), false));
     }
 
     #[test]

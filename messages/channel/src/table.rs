@@ -14,6 +14,7 @@ use crate::direction::{Opener, Sealer};
 use crate::frame::Numbers;
 use crate::handshake::{ACCEPT, ResetToken};
 use crate::identity::PublicKey;
+use crate::swarms::SecretId;
 
 /// Channels with one address: the newest, and those before it whose datagrams may still be on their way.
 const MAX_AT_ADDRESS: usize = 4;
@@ -34,6 +35,8 @@ pub(crate) struct Channel {
     pub(crate) opener: Opener,
     /// By which the other side says that it has forgotten the channel.
     pub(crate) token: ResetToken,
+    /// Which secret of the swarm opened it.
+    pub(crate) secret: SecretId,
     /// Of a channel that the other side has begun and not used yet: its handshake, and the answer to say again.
     pub(crate) unconfirmed: Option<Box<Unconfirmed>>,
     /// How long the handshake took, if this side began it.
@@ -63,7 +66,7 @@ impl Channel {
         peer: PublicKey,
         suite: Suite,
         halves: (Sealer, Opener),
-        token: ResetToken,
+        (token, secret): (ResetToken, SecretId),
         unconfirmed: Option<Box<Unconfirmed>>,
         now: Timestamp,
     ) -> Channel {
@@ -77,6 +80,7 @@ impl Channel {
             sealer,
             opener,
             token,
+            secret,
             unconfirmed,
             rtt: None,
             unanswered_since: None,
@@ -311,6 +315,13 @@ impl Table {
             }
             channel.used_at = now;
         }
+    }
+
+    /// Forgets the channels that `stays` does not name.
+    pub(crate) fn retain(&mut self, stays: impl Fn(&Channel) -> bool) {
+        let gone = self.by_number.iter().filter(|(_, channel)| !stays(channel));
+        let gone: Vec<u32> = gone.map(|(&number, _)| number).collect();
+        gone.into_iter().for_each(|number| self.remove(number));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Channel> {

@@ -249,6 +249,16 @@ pub(crate) enum Secret {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Put a new secret first in the file. The one before stays good for some time, in which every member takes the new
+    /// file; running programs read it again by themselves
+    Rotate {
+        /// The file
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// For how long the secrets before are accepted; 0: no longer
+        #[arg(long, value_name = "TIME", default_value = "1d")]
+        overlap: Period,
+    },
     /// Tell whether the file is whole and private, and by which fingerprint others know that they have the same secret
     Check {
         /// The file

@@ -244,6 +244,11 @@ impl Running {
         self.follow_tracker(screen);
     }
 
+    /// Whether only who has the swarm's secret can fetch what is shared here.
+    pub(crate) fn is_in_closed_swarm(&self) -> bool {
+        self.tracker.is_closed
+    }
+
     /// To be called about every second. Says where the tracker is now, or that this node is the tracker.
     pub(crate) fn follow_tracker(&mut self, screen: &Screen) {
         if !self.tracker_changes.has_changed().unwrap_or(false) {

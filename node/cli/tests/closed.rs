@@ -13,7 +13,7 @@ use channel::Knock;
 use messages::node_to_node::Hello;
 use messages::node_to_tracker::{Asker, Need, OwnDigest, Query, Register};
 use messages::{BootEpoch, ContentId, Conversation, Cookie, NodeId, NodeToTracker, Prefix};
-use programs::{Place, Program, noise};
+use programs::{Place, Program, noise, wait_until};
 use riffle::{SwarmSecret, SwarmSecrets};
 
 /// A place with two secrets and a file.
@@ -52,6 +52,9 @@ impl Scene {
         let send = ["send", "film.mkv", "--listen", "127.0.0.1:0", "--id", "owner"];
         let owner = Program::start(&mut self.place.riffle(&[&send, flags].concat()));
         owner.wait_for("riffle download ");
+        if flags.contains(&"--secret-file") {
+            owner.wait_for("the other side needs the secret too");
+        }
         let logs = self.place.logs();
         let (_, address) = logs.split_once("node started address=").expect("it says where it is");
         let address = address.split_whitespace().next().expect("an address");
@@ -246,6 +249,37 @@ fn an_embedded_tracker_is_closed_too_and_who_has_another_secret_learns_that_its_
     second.interrupt();
     let said = second.end().1.join("\n");
     assert!(!said.contains("the tracker now"), "{said}");
+}
+
+#[test]
+fn a_rotation_lets_nobody_out_until_its_overlap_ends() {
+    let scene = Scene::new();
+    // The owner has a copy, which is not rotated with the others.
+    std::fs::copy(scene.place.path().join("ours"), scene.place.path().join("copy")).expect("copied");
+    let (_tracker, address) = scene.tracker(&["--secret-file", "ours"]);
+    let (_owner, _) = scene.owner(&["--secret-file", "copy", "--tracker", &address]);
+    let (code, said) = run(&mut scene.place.riffle(&["secret", "rotate", "ours", "--overlap", "1h"]));
+    let new = scene.secret("ours");
+    assert!(code == 0 && said.contains(&new.fingerprint()) && !said.contains(&*new.text()), "{code} {said}");
+    // The tracker reads its file again by itself.
+    let fingerprint = new.fingerprint();
+    wait_until("the tracker reads the file", || scene.place.logs().contains(&fingerprint));
+    for (folder, secret) in [("new", "ours"), ("old", "copy")] {
+        let flags = ["--secret-file", secret, "--tracker", &address];
+        let (code, said) = scene.download(folder, &flags);
+        assert!(code == 0 && scene.has_film(folder), "{folder}: {code} {said}");
+    }
+    // Only now is the owner told, which goes on without a restart when the old secret ends.
+    std::fs::copy(scene.place.path().join("ours"), scene.place.path().join("copy.new")).expect("copied");
+    std::fs::rename(scene.place.path().join("copy.new"), scene.place.path().join("copy")).expect("renamed");
+    wait_until("the owner reads the file", || scene.place.logs().matches(&fingerprint).count() >= 2);
+    std::fs::write(scene.place.path().join("ours"), format!("{}\n", *new.text())).expect("written");
+    wait_until("the old secret ends", || scene.place.logs().contains("older=0"));
+    let (code, said) = scene.download("after", &["--secret-file", "ours", "--tracker", &address]);
+    assert!(code == 0 && scene.has_film("after"), "{code} {said}");
+    let (code, said) = run(&mut scene.place.riffle(&["secret", "rotate", "ours", "--overlap", "0"]));
+    assert!(code == 0 && said.contains("no other is good any more"), "{code} {said}");
+    assert_eq!(scene.place.riffle(&["secret", "show", "ours"]).output().expect("run").stdout.len(), 74);
 }
 
 #[test]

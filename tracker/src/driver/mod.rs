@@ -6,6 +6,7 @@
 mod clock;
 mod minute;
 mod record;
+mod secrets;
 mod socket;
 
 use std::future::Future;
@@ -14,12 +15,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFileError, SwarmSecrets,
+    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmFileError,
+    SwarmSecrets,
 };
 use config::TrackerSettings;
 use messages::{BootEpoch, Kind};
 use rand::TryRng;
 use rand::rngs::SysRng;
+use tokio::sync::mpsc;
 
 use crate::{Output, Tracker};
 use clock::Clock;
@@ -88,14 +91,17 @@ pub async fn run(
     key: StaticKey,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DriverError> {
-    let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
+    let secret_file = settings.secret_file.as_deref();
+    let secret_file =
+        secret_file.map(|path| SwarmFile::open(path, clock::unix_ms().unwrap_or(0) / 1000)).transpose()?;
+    let secrets = secret_file.as_ref().map_or_else(SwarmSecrets::open, |file| file.secrets().clone());
     let (mut secret, mut seed) = ([0; 32], [0; 8]);
     SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
     SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
     let clock = Clock::start();
     let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
-    let channels = Channels::new(ChannelSettings {
+    let mut channels = Channels::new(ChannelSettings {
         key,
         swarm: secrets.first().clone(),
         policy: policy(&settings),
@@ -106,6 +112,7 @@ pub async fn run(
         secret,
         suite: Suite::preferred(),
     });
+    channels.change_secrets(&secrets);
     let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
     tracker.seal_with(channels);
     if let Some(unix_ms) = clock::unix_ms() {
@@ -115,6 +122,10 @@ pub async fn run(
         tracker = tracker.without_past();
     }
     let (mut out, mut record, mut shutdown) = (Output::default(), Record::default(), pin!(shutdown));
+    let (changed, mut changes) = mpsc::unbounded_channel();
+    if let Some(file) = secret_file {
+        tokio::spawn(secrets::follow(file, move |secrets| changed.send(secrets).is_ok()));
+    }
     tracing::info!(%address, "tracker listening");
     loop {
         let wait = tracker.poll(clock.now(), &mut out);
@@ -135,6 +146,7 @@ pub async fn run(
                     tracker.handle_datagram(from, reached_at, bytes, clock.now());
                 }
             }) => received.map_err(DriverError::Socket)?,
+            Some(secrets) = changes.recv() => tracker.change_secrets(&secrets),
             () = tokio::time::sleep(sleep) => {}
         }
     }

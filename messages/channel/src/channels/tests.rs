@@ -247,6 +247,93 @@ fn in_a_closed_swarm_nobody_is_told_of_a_forgotten_channel_and_its_other_side_no
     assert_eq!(pair.exchange(0, heard)[1], [hello]);
 }
 
+/// The secret that follows from `byte`.
+fn secret(byte: u8) -> SwarmSecret {
+    SwarmSecret::from_bytes([byte; 32])
+}
+
+/// The secret of 1, which has been changed for that of 2.
+fn rotated() -> SwarmSecrets {
+    SwarmSecrets::from(secret(1)).rotated(secret(2), 1000)
+}
+
+/// Whether what `side` says is heard when it says it again and again for some seconds.
+fn is_heard(pair: &mut Pair, side: usize) -> bool {
+    (0..5).any(|number| {
+        let said = datagram(Kind::Ping, number, b"there?");
+        pair.now += Duration::from_secs(1);
+        let first = pair.say(side, &said);
+        !pair.exchange(side, first)[1 - side].is_empty()
+    })
+}
+
+#[test]
+fn who_has_the_new_secret_and_who_has_the_old_one_hear_each_other_whoever_begins() {
+    for (rotates, begins) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        for knows_key in [false, true] {
+            let mut pair = Pair::of([secret(1), secret(1)]);
+            pair.sides[rotates].change_secrets(&rotated());
+            let key = pair.sides[1 - begins].key.public();
+            match knows_key {
+                true => pair.sides[begins].expect_key(address(1 - begins), key),
+                false => pair.meet(begins),
+            }
+            assert!(is_heard(&mut pair, begins), "{rotates} {begins} {knows_key}");
+            // Both are rotated now, and the old secret goes.
+            for side in [0, 1] {
+                pair.sides[side].change_secrets(&rotated());
+            }
+            assert_eq!(pair.sides.each_ref().map(Channels::len), [1, 1], "it is still good");
+            for side in [0, 1] {
+                pair.sides[side].change_secrets(&secret(2).into());
+            }
+            assert_eq!(pair.sides.each_ref().map(Channels::len), [0, 0], "what it opened is closed");
+            assert!(is_heard(&mut pair, begins), "under the new one");
+        }
+    }
+}
+
+#[test]
+fn members_with_the_new_secret_use_it_at_once() {
+    let mut pair = Pair::of([secret(1), secret(1)]);
+    for side in [0, 1] {
+        pair.sides[side].change_secrets(&rotated());
+    }
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    assert_eq!(first.len(), 1, "one KNOCK");
+    assert_eq!(pair.exchange(0, first)[1].len(), 1);
+    for side in [0, 1] {
+        pair.sides[side].change_secrets(&secret(2).into());
+    }
+    assert_eq!(pair.sides.each_ref().map(Channels::len), [1, 1], "the old secret was not used");
+    let again = pair.say(0, &datagram(Kind::Hello, 2, b"x"));
+    assert_eq!(pair.exchange(0, again)[1].len(), 1);
+}
+
+#[test]
+fn who_has_kept_an_old_secret_beyond_its_end_is_a_stranger() {
+    for (keeps, begins) in [(0, 0), (0, 1)] {
+        let mut pair = Pair::of([secret(1), secret(1)]);
+        pair.meet(begins);
+        assert!(is_heard(&mut pair, begins));
+        pair.sides[1 - keeps].change_secrets(&rotated().at(1000));
+        assert!(!is_heard(&mut pair, keeps), "{keeps} {begins}");
+        assert_eq!(pair.sides[1 - keeps].len(), 0);
+    }
+}
+
+#[test]
+fn the_same_secrets_again_disturb_nothing() {
+    let mut pair = Pair::of([secret(2), secret(2)]);
+    pair.meet(0);
+    let knock = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.sides[0].change_secrets(&secret(2).into());
+    assert_eq!(pair.exchange(0, knock)[1].len(), 1);
+    pair.sides[0].change_secrets(&secret(2).into());
+    assert_eq!(pair.sides[0].len(), 1);
+}
+
 #[test]
 fn a_life_with_another_key_at_the_address_is_spoken_to_after_a_while() {
     let mut hub = [1, 7].map(|side| endpoint(side, Role::Tracker, SwarmSecret::open()));

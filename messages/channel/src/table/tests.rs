@@ -19,7 +19,10 @@ fn open(table: &mut Table, address: SocketAddr, rng: &mut StdRng, now: Timestamp
     let (suite, secret) = (Suite::Aes128Gcm, || Zeroizing::new([7; 32]));
     let halves = (Sealer::new(suite, secret(), numbers), Opener::new(suite, secret()));
     let peer = PublicKey::from_bytes([1; 32]);
-    table.insert(numbers, Channel::new(address, peer, suite, halves, [0; 16], None, now));
+    table.insert(
+        numbers,
+        Channel::new(address, peer, suite, halves, ([0; 16], SecretId::default()), None, now),
+    );
     numbers.channel().0
 }
 

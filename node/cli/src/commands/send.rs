@@ -153,6 +153,11 @@ pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
                 Some(ticket) => report::ticket_line(&ticket),
                 None => report::download_line(&tracker.text, *content),
             });
+            if running.is_in_closed_swarm() {
+                screen.note(
+                    "(the swarm is closed: the other side needs the secret too, with --secret-file FILE)",
+                );
+            }
             if tracker.is_only_here {
                 screen.note("(on this host only: its tracker has no address that other hosts reach)");
             }

@@ -9,6 +9,7 @@ mod limits;
 mod net;
 mod network_thread;
 mod pool;
+mod secrets;
 mod serve;
 
 #[cfg(test)]
@@ -23,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmSecrets,
+    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmFile, SwarmSecrets,
 };
 use messages::{BootEpoch, NodeId};
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -131,12 +132,16 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
+    let secret_file = settings.secret_file.as_deref();
+    let secret_file = secret_file.map(|path| SwarmFile::open(path, secrets::unix_seconds())).transpose()?;
+    let secrets = secret_file.as_ref().map_or_else(SwarmSecrets::open, |file| file.secrets().clone());
     let mut channels = channels(&settings, (key, &secrets), &identity);
     if let (Some(tracker), Some(key)) = (tracker, tracker_key) {
         channels.expect_key(tracker, key);
     }
     let node = Node::new(settings, &identity, tracker, receive_budget, clock.now()).with_channels(channels);
+    // The thread ends with the last handle of the node.
+    let changed = requests.downgrade();
     let run = move || {
         let _alive = alive;
         let mut thread = NetworkThread {
@@ -156,7 +161,15 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         tracing::info!(%address, tracker, receive_buffer, receive_budget, "node started");
         let FileLimits { shared, hashed, parts } = limits;
         tracing::info!(shared, hashed, parts, "files that may be open");
-        runtime.block_on(thread.run());
+        let changed = move |secrets| {
+            changed.upgrade().is_some_and(|requests| requests.send(Request::ChangeSecrets(secrets)).is_ok())
+        };
+        runtime.block_on(async {
+            if let Some(file) = secret_file {
+                tokio::spawn(secrets::follow(file, changed));
+            }
+            thread.run().await;
+        });
         if !thread.disk.stop(WORKERS_STOP_TIMEOUT) {
             tracing::warn!("disk workers are still at work");
         }
@@ -214,7 +227,7 @@ fn channels(
     identity: &Identity,
 ) -> Channels {
     let network = &settings.network;
-    Channels::new(ChannelSettings {
+    let mut channels = Channels::new(ChannelSettings {
         key,
         swarm: secrets.first().clone(),
         policy: policy(settings),
@@ -224,7 +237,9 @@ fn channels(
         epoch: identity.epoch,
         secret: identity.secret,
         suite: Suite::preferred(),
-    })
+    });
+    channels.change_secrets(secrets);
+    channels
 }
 
 /// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use channel::SwarmSecrets;
 use messages::{ChunkHeader, FileMetadata, Kind, Outboard, Timestamp};
 use riffle_core::{
     Burst, Command, DiskResult, DownloadId, FinishedTarget, Node, Output, ShareId, Status, Wait,
@@ -42,6 +43,8 @@ pub(crate) enum Request {
     Status(oneshot::Sender<Status>),
     /// The part file of a download, if that is open.
     Part(DownloadId, oneshot::Sender<Option<Arc<Part>>>),
+    /// The secrets of its closed swarm have changed.
+    ChangeSecrets(SwarmSecrets),
     /// The node stops.
     Stop,
 }
@@ -190,6 +193,11 @@ impl NetworkThread {
             }
             Request::Part(download, answer) => {
                 let _ = answer.send(self.disk.part_of(download));
+            }
+            Request::ChangeSecrets(secrets) => {
+                if let Some(channels) = self.node.channels() {
+                    channels.change_secrets(&secrets);
+                }
             }
             Request::Stop => return ControlFlow::Break(()),
         }

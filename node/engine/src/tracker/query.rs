@@ -81,7 +81,7 @@ impl TrackerQuery {
             choice => choice,
         };
         let prober = Prober::new(settings.secret_file.as_deref())?;
-        let swarm = prober.secrets().first().clone();
+        let secrets = prober.secrets();
         let tracker = TrackerLink::find(
             choice,
             settings.listen.0.ip(),
@@ -93,9 +93,9 @@ impl TrackerQuery {
         let mut secret = [0; 32];
         let drawn = SysRng.try_fill_bytes(&mut secret);
         drawn.map_err(|cause| QueryError::NoRandomBytes(io::Error::other(cause)))?;
-        let channels = Channels::new(ChannelSettings {
+        let mut channels = Channels::new(ChannelSettings {
             key: StaticKey::random().map_err(QueryError::NoRandomBytes)?,
-            swarm,
+            swarm: secrets.first().clone(),
             policy: policy(settings),
             role: Role::Node,
             max_channels: 1,
@@ -104,6 +104,7 @@ impl TrackerQuery {
             secret,
             suite: Suite::preferred(),
         });
+        channels.change_secrets(&secrets);
         Ok(TrackerQuery { tracker, channels, way: None, started: Instant::now() })
     }
 
