@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use channel::Suite;
 use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, DecodeError, Name, NodeId};
 
@@ -32,6 +33,8 @@ pub enum Event {
     ContentCompleted { node: NodeId, content: ContentId, name: Name },
     /// A node no longer has a content.
     ContentWithdrawn { node: NodeId, content: ContentId },
+    /// A node has opened a sealed channel.
+    ChannelOpened { node: NodeId, address: SocketAddr, suite: Suite },
     /// A question was answered.
     NeedAnswered { node: NodeId, address: SocketAddr, found: Found },
     /// A request was not carried out.

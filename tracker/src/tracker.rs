@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use channel::{Channels, Received, SwarmSecrets};
+use channel::{ChannelNews, Channels, PeerChannel, Received, SwarmSecrets};
 use config::TrackerSettings;
 use messages::limits::MAX_OWN_ENTRIES;
 use messages::node_to_tracker::Asker;
@@ -153,6 +153,11 @@ impl Tracker {
         // An ACCEPT goes before what is said over its channel.
         for (to, bytes) in channels.take_outbox() {
             self.out.send_bytes(to, reached_at, &bytes);
+        }
+        for news in channels.take_news() {
+            if let ChannelNews::Opened(PeerChannel { address, node, suite, .. }) = news {
+                self.out.events.push(Event::ChannelOpened { node, address, suite });
+            }
         }
         match received {
             Received::Opened { range, peer } => {

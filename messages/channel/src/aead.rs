@@ -7,11 +7,14 @@ use crate::frame::TAG_LENGTH;
 
 /// A cipher with authentication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[repr(u8)]
 pub enum Suite {
     /// AES-128-GCM (NIST SP 800-38D): the fastest where the processor has AES.
+    #[cfg_attr(feature = "serde", serde(rename = "AES-128-GCM"))]
     Aes128Gcm = 0,
     /// ChaCha20-Poly1305 (RFC 8439): the fastest elsewhere.
+    #[cfg_attr(feature = "serde", serde(rename = "ChaCha20-Poly1305"))]
     ChaCha20Poly1305 = 1,
 }
 

@@ -35,6 +35,8 @@ use crate::table::{Channel, Table, Unconfirmed};
 const UNKNOWN: usize = HEADER_LENGTH + 16;
 /// Addresses of which cookie and key are remembered, or which node is expected there.
 const MAX_REMEMBERED: usize = 4096;
+/// What is kept of what has happened to channels until somebody takes it.
+const MAX_NEWS: usize = 256;
 /// Attempts at a time.
 const MAX_ATTEMPTS: usize = 1024;
 /// How often it is asked whether who is spoken to in the clear opens a channel after all.
@@ -140,6 +142,8 @@ pub struct PeerChannel {
     pub address: SocketAddr,
     /// Who it is.
     pub node: NodeId,
+    /// The key by which it has proven that.
+    pub key: PublicKey,
     /// What seals.
     pub suite: Suite,
 }
@@ -151,6 +155,31 @@ enum Without {
     Unanswered,
     /// Who is there spoke in the clear.
     SpokeFirst,
+}
+
+/// Somebody who is spoken to in the clear, where that may be.
+#[derive(Clone, Copy, Debug)]
+struct InTheClear {
+    why: Without,
+    /// Whether that was reported.
+    is_told: bool,
+}
+
+/// What a person should know of channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelNews {
+    /// A channel was opened, by either side.
+    Opened(PeerChannel),
+    /// What is said to this address is in the clear from now on, although sealing is preferred: handshakes are not
+    /// answered there, or who is there speaks in the clear.
+    InTheClear(SocketAddr),
+}
+
+impl PeerChannel {
+    fn of(channel: &Channel) -> PeerChannel {
+        let Channel { address, node, peer: key, suite, .. } = *channel;
+        PeerChannel { address, node, key, suite }
+    }
 }
 
 /// What is known of an address without a channel.
@@ -181,9 +210,11 @@ pub struct Channels {
     remembered: BTreeMap<SocketAddr, Remembered>,
     expected: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
-    without: BTreeMap<SocketAddr, Without>,
+    without: BTreeMap<SocketAddr, InTheClear>,
     /// What the handshakes have to say.
     outbox: Vec<(SocketAddr, Vec<u8>)>,
+    /// What nobody has been told of yet.
+    news: Vec<ChannelNews>,
     counters: ChannelCounters,
 }
 
@@ -225,6 +256,7 @@ impl Channels {
             expected: BTreeMap::new(),
             without: BTreeMap::new(),
             outbox: Vec::new(),
+            news: Vec::new(),
             counters: ChannelCounters::default(),
         }
     }
@@ -249,11 +281,13 @@ impl Channels {
 
     /// The open channels.
     pub fn open_channels(&self) -> impl Iterator<Item = PeerChannel> {
-        self.table.iter().map(|channel| PeerChannel {
-            address: channel.address,
-            node: channel.node,
-            suite: channel.suite,
-        })
+        self.table.iter().map(PeerChannel::of)
+    }
+
+    /// The channel with who is at `address`, if one is open.
+    #[must_use]
+    pub fn with(&self, address: SocketAddr) -> Option<PeerChannel> {
+        self.table.newest(address).map(|(_, channel)| PeerChannel::of(channel))
     }
 
     /// How many channels are open.
@@ -441,7 +475,7 @@ impl Channels {
     /// Where nobody answered handshakes, and channels are preferred, asks now and then whether somebody does now. Who
     /// spoke first is not asked: the address is not proven, and would get more than it sent.
     fn try_again(&mut self, to: SocketAddr, now: Timestamp) {
-        if self.without.get(&to) == Some(&Without::Unanswered) {
+        if self.without.get(&to).is_some_and(|without| without.why == Without::Unanswered) {
             let attempt = self.attempt(to, now);
             if attempt.said_at.is_none_or(|at| now.since(at) >= RETRY_WITHOUT) {
                 attempt.tries = 0;
@@ -465,6 +499,17 @@ impl Channels {
     #[must_use]
     pub fn has_outbox(&self) -> bool {
         !self.outbox.is_empty()
+    }
+
+    /// Takes what has happened to channels, in order. Of very much at once the first is kept.
+    pub fn take_news(&mut self) -> Vec<ChannelNews> {
+        std::mem::take(&mut self.news)
+    }
+
+    fn report(&mut self, news: ChannelNews) {
+        if self.news.len() < MAX_NEWS {
+            self.news.push(news);
+        }
     }
 
     /// Says the next message of an attempt: KNOCK, or INITIATE, or the same again.
@@ -500,6 +545,18 @@ impl Channels {
             self.outbox.extend(attempt.waiting.into_iter().map(|datagram| (to, datagram)));
         }
         self.note_without(to, Without::Unanswered);
+        self.tell_of_the_clear(to);
+    }
+
+    /// An exchange with who is at `address` goes on. If it is in the clear although sealing is preferred, that is news,
+    /// once. It is none before: whoever is not there can be made to seem to speak in the clear.
+    pub fn tell_of_the_clear(&mut self, address: SocketAddr) {
+        if !self.is_sealed(address)
+            && let Some(without) = self.without.get_mut(&address)
+            && !std::mem::replace(&mut without.is_told, true)
+        {
+            self.report(ChannelNews::InTheClear(address));
+        }
     }
 
     /// Remembers that who is at `address` speaks in the clear.
@@ -508,7 +565,7 @@ impl Channels {
             self.without.pop_first();
         }
         // That nobody answers is known of an address that this endpoint had reason to ask.
-        self.without.entry(address).or_insert(why);
+        self.without.entry(address).or_insert(InTheClear { why, is_told: false });
     }
 
     /// Begins the handshake with `to`, whose key is known. `is_guess`: that it has the secret is not.
@@ -839,6 +896,7 @@ impl Channels {
         let channel = Channel::new(address, peer, suite, halves, (remote.token, secret), unconfirmed, now);
         self.counters.opened += 1;
         self.without.remove(&address);
+        self.report(ChannelNews::Opened(PeerChannel::of(&channel)));
         self.table.insert(numbers, channel);
     }
 }

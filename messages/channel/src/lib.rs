@@ -24,7 +24,7 @@ mod text;
 mod ticket;
 
 pub use aead::Suite;
-pub use channels::{ChannelCounters, ChannelSettings, Channels, PeerChannel, Received, Role};
+pub use channels::{ChannelCounters, ChannelNews, ChannelSettings, Channels, PeerChannel, Received, Role};
 pub use direction::Sealer;
 pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
 pub use identity::{PublicKey, StaticKey};

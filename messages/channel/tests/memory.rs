@@ -62,6 +62,8 @@ fn open(node: &mut Channels, tracker: &mut Channels, number: u32, now: Timestamp
             node.handle(address(0), &mut bytes, now);
         }
     }
+    // As a tracker does, which logs it.
+    assert_eq!(tracker.take_news().len(), 1);
     assert!(says(node, tracker, number, now), "node {number} has a channel");
 }
 

@@ -5,9 +5,12 @@ use std::time::Duration;
 
 use messages::{ContentId, Name, NodeId, PieceIndex};
 use riffle::{
-    DownloadId, DownloadStatus, OwnerState, OwnerStatus, ShareId, ShareStatus, UploadStanding, UploadStatus,
-    Waiting,
+    ChannelStatus, DownloadId, DownloadStatus, OwnerState, OwnerStatus, ShareId, ShareStatus, Suite,
+    UploadStanding, UploadStatus, Waiting,
 };
+
+/// How most is exchanged with other hosts.
+pub(crate) const SEALED: ChannelStatus = ChannelStatus::Sealed(Suite::Aes128Gcm);
 
 /// A node id of this byte alone.
 pub(crate) fn node_id(byte: u8) -> NodeId {
@@ -42,6 +45,7 @@ pub(crate) fn owner(byte: u8) -> OwnerStatus {
         outstanding: 65_536,
         datagram: 1472,
         permille: 1000,
+        channel: SEALED,
     }
 }
 
@@ -85,5 +89,6 @@ pub(crate) fn upload(byte: u8, of: u8, standing: UploadStanding) -> UploadStatus
         standing,
         piece: (standing != UploadStanding::Idle).then_some(PieceIndex(5)),
         length: 64 << 20,
+        channel: SEALED,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use messages::{ContentId, NodeId, PieceRun};
-use riffle::{OwnerState, OwnerStatus, Status, UploadStanding, UploadStatus};
+use riffle::{ChannelStatus, OwnerState, OwnerStatus, Status, Suite, UploadStanding, UploadStatus};
 
 use crate::report;
 use crate::units::{rate, shortened, size, whole_percent};
@@ -22,16 +22,17 @@ const MAX_SHOWN: usize = 200;
 /// An empty cell shows this.
 const NOTHING: &str = "-";
 
-const COLUMNS: usize = 9;
+const COLUMNS: usize = 10;
 /// The columns that are made narrower when a line would be too long, one after the other, each with its least width.
 /// The port of an address stays visible.
-const SHRINKING: [(usize, usize); 2] = [(ADDRESS, 12), (PIECES, 8)];
+const SHRINKING: [(usize, usize); 3] = [(ADDRESS, 12), (PIECES, 8), (ROLE, 16)];
 const ADDRESS: usize = 1;
 const PIECES: usize = 3;
+const ROLE: usize = COLUMNS - 1;
 const HEADINGS: [&str; COLUMNS] =
-    ["node", "address", "down", "pieces", "has", "up", "piece", "sent", "role: how it stands"];
+    ["node", "address", "down", "pieces", "has", "up", "piece", "sent", "sealed", "role: how it stands"];
 /// Numbers are aligned by their last digit.
-const IS_RIGHT_ALIGNED: [bool; COLUMNS] = [false, false, true, false, true, true, true, true, false];
+const IS_RIGHT_ALIGNED: [bool; COLUMNS] = [false, false, true, false, true, true, true, true, false, false];
 
 type Row = [String; COLUMNS];
 
@@ -155,6 +156,14 @@ impl<'a> Peer<'a> {
         }
     }
 
+    /// How what is exchanged with the peer travels: both directions over the same channel.
+    fn channel(&self) -> ChannelStatus {
+        match *self {
+            Peer::Owner(owner) | Peer::Both(owner, _) => owner.channel,
+            Peer::Downloader(upload) => upload.channel,
+        }
+    }
+
     /// How many bytes a second come from the peer.
     fn down(&self) -> u64 {
         self.owner().map_or(0, |owner| owner.rate)
@@ -192,8 +201,18 @@ impl<'a> Peer<'a> {
             upload.map_or_else(nothing, |upload| rate(upload.rate)),
             piece.map_or_else(nothing, |piece| piece.0.to_string()),
             upload.map_or_else(nothing, |upload| whole_percent(upload.sent, upload.length)),
+            sealed_word(self.channel()).to_owned(),
             self.role(),
         ]
+    }
+}
+
+fn sealed_word(channel: ChannelStatus) -> &'static str {
+    match channel {
+        ChannelStatus::InTheClear => "no",
+        ChannelStatus::Opening => NOTHING,
+        ChannelStatus::Sealed(Suite::Aes128Gcm) => "aes",
+        ChannelStatus::Sealed(Suite::ChaCha20Poly1305) => "chacha",
     }
 }
 
@@ -214,22 +233,36 @@ fn upload_word(standing: UploadStanding) -> &'static str {
     }
 }
 
-/// Explains those words of the field that were used and that not everybody knows.
-fn legend<'a>(shown: impl Iterator<Item = &'a Peer<'a>>) -> Option<String> {
+/// Explains those words that were used and that not everybody knows: a line about the states, and one about what is
+/// sealed.
+fn legend<'a>(shown: impl Iterator<Item = &'a Peer<'a>>) -> Vec<String> {
     let (mut choked, mut snubbed, mut waiting) = (false, false, false);
+    let (mut clear, mut aes, mut chacha) = (false, false, false);
     for peer in shown {
         let state = peer.owner().map(|owner| owner.state);
         choked |= state == Some(OwnerState::Choked);
         snubbed |= state == Some(OwnerState::Snubbed);
         waiting |= peer.upload().is_some_and(|upload| upload.standing == UploadStanding::Choked);
+        let channel = peer.channel();
+        clear |= channel == ChannelStatus::InTheClear;
+        aes |= channel == ChannelStatus::Sealed(Suite::Aes128Gcm);
+        chacha |= channel == ChannelStatus::Sealed(Suite::ChaCha20Poly1305);
     }
-    let meanings = [
+    let states = [
         (choked, "choked: serves others for now"),
         (snubbed, "snubbed: silent for too long"),
         (waiting, "waiting: for a place here"),
     ];
-    let said: Vec<_> = meanings.into_iter().filter(|(used, _)| *used).map(|(_, meaning)| meaning).collect();
-    (!said.is_empty()).then(|| said.join("; "))
+    let sealing = [
+        (clear, "no: in the clear"),
+        (aes, "aes: sealed with AES-128-GCM"),
+        (chacha, "chacha: sealed with ChaCha20-Poly1305"),
+    ];
+    let line = |meanings: [(bool, &str); 3]| {
+        let said = meanings.into_iter().filter(|(used, _)| *used).map(|(_, meaning)| meaning);
+        said.collect::<Vec<_>>().join("; ")
+    };
+    [line(states), line(sealing)].into_iter().filter(|line| !line.is_empty()).collect()
 }
 
 /// The first and the last piece of a run.

@@ -221,6 +221,9 @@ impl Running {
                 }
                 self.contact = Contact::Silent;
             }
+            Event::InTheClear { peer, is_tracker } => {
+                screen.note(&report::in_the_clear(*peer, *is_tracker));
+            }
             // A refused request is repeated and refused again: one line is enough.
             Event::TrackerRefused { code } if self.refusal != Some(*code) => {
                 self.refusal = Some(*code);

@@ -115,7 +115,7 @@ fn status_and_peers_show_what_running_nodes_do() {
     assert_eq!(code, 0, "{said:#?}");
     let tracker = &scene.tracker;
     let of_owner = [
-        format!("tracker {tracker} answers"),
+        format!("tracker {tracker} answers, in the clear"),
         format!("share film.bin: {} 293 KiB, 0 B sent", &id[..8]),
         "limits: up none, down none".to_owned(),
     ];

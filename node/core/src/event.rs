@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use channel::{PublicKey, Suite};
 use messages::collection::Collection;
 use messages::tracker_to_node::{Listed, RefusalCode};
 use messages::{ContentId, Cursor, Endpoint, Name, NodeId, PieceIndex, PieceRun};
@@ -29,6 +30,10 @@ pub enum Event {
     TrackerSilent { tracker: SocketAddr, silent: Duration },
     /// The tracker refused a request.
     TrackerRefused { code: RefusalCode },
+    /// A sealed channel was opened with who is at `peer` and has proven to have `key`, by either side.
+    ChannelOpened { peer: SocketAddr, key: PublicKey, suite: Suite, is_tracker: bool },
+    /// Sealing is preferred, and who is at `peer` opens no channel: what is said there is in the clear.
+    InTheClear { peer: SocketAddr, is_tracker: bool },
     /// The tracker knows that the node has left, or has not answered in time. The core is done.
     Left,
 

@@ -43,7 +43,7 @@ pub use output::{
     BufferChange, Burst, BurstPart, Outgoing, Output, PingAmong, Placement, Reason, Source, Wait,
 };
 pub use status::{
-    Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status, TrackerStanding,
-    UploadStanding, UploadStatus,
+    ChannelStatus, Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status,
+    TrackerStanding, UploadStanding, UploadStatus,
 };
 pub use waiting::Waiting;

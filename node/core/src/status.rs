@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use channel::{PublicKey, Suite};
 use messages::{ContentId, Name, NodeId, PieceIndex, PieceRun};
 
 use crate::ids::{DownloadId, ShareId};
@@ -14,6 +15,12 @@ use crate::waiting::Waiting;
 pub struct Status {
     /// Whether the tracker answers.
     pub tracker: TrackerStanding,
+    /// How what is said to the tracker, and by it, travels.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub tracker_channel: ChannelStatus,
+    /// The tracker's static public key, as an open channel proves it.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub tracker_key: Option<PublicKey>,
     /// The files that are served, or are being hashed for it.
     pub shares: Vec<ShareStatus>,
     /// The downloads that are not over.
@@ -39,6 +46,19 @@ pub enum TrackerStanding {
     Answers,
     /// The tracker has stopped answering, or has not answered for too long. It is asked again and again.
     Silent,
+}
+
+/// How what is said to somebody travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum ChannelStatus {
+    /// In the clear: everybody on the way can read it.
+    #[default]
+    InTheClear,
+    /// Not at all yet: it is to be sealed, and no channel is open.
+    Opening,
+    /// Sealed with this cipher.
+    Sealed(Suite),
 }
 
 /// One file that is served, or is being hashed for it.
@@ -119,6 +139,9 @@ pub struct OwnerStatus {
     pub datagram: u16,
     /// The share of the content that the owner has, as far as it is known, in thousandths.
     pub permille: u16,
+    /// How what is exchanged with the owner travels.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub channel: ChannelStatus,
 }
 
 /// The state of a session with an owner.
@@ -157,6 +180,9 @@ pub struct UploadStatus {
     pub piece: Option<PieceIndex>,
     /// The content's length, in bytes.
     pub length: u64,
+    /// How what is exchanged with the downloader travels.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub channel: ChannelStatus,
 }
 
 /// The standing of a session in which this node is the owner.

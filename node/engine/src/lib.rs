@@ -32,7 +32,7 @@ mod tracker;
 
 pub use builder::Builder;
 pub use channel::{
-    OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, SwarmFileError, SwarmFileTrouble,
+    OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, Suite, SwarmFileError, SwarmFileTrouble,
     SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
 };
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
@@ -52,10 +52,11 @@ pub use messages::{ContentId, Cursor, Digits, Layout, Name, NodeId, Outboard, Pi
 pub use names::{destination_of_path, members_of_paths, name_of_path};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
-    Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus, DownloadTimeouts, Event,
-    Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare, OwnerState, OwnerStatus, Question,
-    RecheckReason, RenamedEntry, SearchId, SessionEnd, ShareId, ShareStatus, SkippedEntry, Status, Summary,
-    TrackerStanding, UploadStanding, UploadStatus, Waiting, Wanted, choose, favourite,
+    ChannelStatus, Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus,
+    DownloadTimeouts, Event, Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare,
+    OwnerState, OwnerStatus, Question, RecheckReason, RenamedEntry, SearchId, SessionEnd, ShareId,
+    ShareStatus, SkippedEntry, Status, Summary, TrackerStanding, UploadStanding, UploadStatus, Waiting,
+    Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};
 pub use share_state::ShareError;

@@ -73,11 +73,12 @@ impl Node {
         self.inner.driver.local_addr()
     }
 
-    /// The static public key of the node's tracker; `None`: nobody has said it. It is what a
+    /// The static public key of the node's tracker, which somebody has said or which the sealed channel with it proves.
+    /// `None`: nobody has said it, and the tracker is spoken to in the clear or not yet. It is what a
     /// [`Ticket`](crate::Ticket) says of the tracker.
     #[must_use]
     pub fn tracker_key(&self) -> Option<PublicKey> {
-        self.inner.tracker.status().borrow().key
+        self.inner.tracker.key()
     }
 
     /// The folder in which the node keeps its identity; `None`: nowhere.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use riffle::{
-    ContentId, DownloadId, DownloadStatus, Holders, NodeId, OwnerState, OwnerStatus, PieceIndex, PieceRun,
-    Status, TrackerStanding, Waiting,
+    ChannelStatus, ContentId, DownloadId, DownloadStatus, Holders, NodeId, OwnerState, OwnerStatus,
+    PieceIndex, PieceRun, PublicKey, Status, Suite, TrackerStanding, Waiting,
 };
 use serde_json::json;
 
@@ -20,6 +20,7 @@ fn status() -> Status {
         outstanding: 40_000,
         datagram: 1472,
         permille: 1000,
+        channel: ChannelStatus::Sealed(Suite::Aes128Gcm),
     };
     let download = DownloadStatus {
         download: DownloadId(7),
@@ -33,7 +34,13 @@ fn status() -> Status {
         holders: Some(Holders { complete: 1, partial: 2 }),
         owners: vec![owner],
     };
-    Status { tracker: TrackerStanding::Answers, downloads: vec![download], ..Status::default() }
+    Status {
+        tracker: TrackerStanding::Answers,
+        tracker_channel: ChannelStatus::Opening,
+        tracker_key: Some(PublicKey::from_bytes([0; 32])),
+        downloads: vec![download],
+        ..Status::default()
+    }
 }
 
 #[test]
@@ -48,7 +55,22 @@ fn a_status_is_written_with_ids_in_hexadecimal_digits_and_read_again() {
     assert_eq!(owner["peer"], "192.0.2.7:4000");
     assert_eq!(owner["pieces"], json!({ "start": 3, "end": 8 }));
     assert_eq!(owner["rtt"], json!({ "secs": 0, "nanos": 250_000 }));
+    assert_eq!(owner["channel"], json!({ "Sealed": "AES-128-GCM" }));
+    assert_eq!(json["tracker_channel"], "Opening");
+    assert_eq!(json["tracker_key"], "a".repeat(52));
     assert_eq!(serde_json::from_value::<Status>(json).expect("read"), status());
+}
+
+#[test]
+fn a_status_of_before_there_were_channels_is_read_as_one_in_the_clear() {
+    let mut json = serde_json::to_value(status()).expect("written");
+    for field in ["tracker_channel", "tracker_key"] {
+        json.as_object_mut().expect("an object").remove(field);
+    }
+    json["downloads"][0]["owners"][0].as_object_mut().expect("an object").remove("channel");
+    let read = serde_json::from_value::<Status>(json).expect("read");
+    assert_eq!((read.tracker_channel, read.tracker_key), (ChannelStatus::InTheClear, None));
+    assert_eq!(read.downloads[0].owners[0].channel, ChannelStatus::InTheClear);
 }
 
 #[test]

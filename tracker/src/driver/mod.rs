@@ -151,7 +151,7 @@ pub async fn run(
         }
     }
     let (nodes, contents) = (tracker.nodes(), tracker.contents());
-    record.end(tracker.counters());
+    record.end(tracker.counters(), &tracker.channels().map(Channels::counters).unwrap_or_default());
     tracing::info!(nodes, contents, "tracker leaving");
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! kind in a minute line by line and the rest summed up; of refusals the sums. At debug: every event, and single
 //! requests.
 
+use channel::ChannelCounters;
 use messages::Timestamp;
 use messages::tracker_to_node::RefusalCode;
 use tracing::{debug, info, warn};
@@ -45,9 +46,9 @@ impl Record {
     }
 
     /// The last lines: what was not summed up yet, and what was counted in all.
-    pub(super) fn end(&mut self, counters: &Counters) {
+    pub(super) fn end(&mut self, counters: &Counters, channels: &ChannelCounters) {
         self.minute.take().iter().for_each(write_sum);
-        record_counters(counters);
+        record_counters(counters, channels);
     }
 }
 
@@ -65,7 +66,7 @@ fn kind(event: &Event) -> (&'static str, u32) {
         Event::ContentAnnounced { .. } => "contents announced",
         Event::ContentCompleted { .. } => "contents complete",
         Event::ContentWithdrawn { .. } => "contents withdrawn",
-        Event::NeedAnswered { .. } => "",
+        Event::ChannelOpened { .. } | Event::NeedAnswered { .. } => "",
         Event::Refused { code, .. } => return (refusals(*code), 0),
         Event::Undecodable { .. } => return ("datagrams refused", 0),
         Event::Misdirected { .. } => return ("datagrams not for a tracker", 0),
@@ -99,6 +100,7 @@ fn example(event: &Event) -> String {
         | Event::NodeLeft { node, .. }
         | Event::NodeExpired { node, .. }
         | Event::ResyncAsked { node, .. }
+        | Event::ChannelOpened { node, .. }
         | Event::NeedAnswered { node, .. } => node.to_string(),
         Event::Refused { address, .. } => address.to_string(),
         Event::Undecodable { from, .. } | Event::Misdirected { from } => from.to_string(),
@@ -141,6 +143,9 @@ fn write(event: &Event, aloud: bool) {
         Event::ContentWithdrawn { node, content } => {
             line!(aloud, info, %node, %content, "content withdrawn");
         }
+        Event::ChannelOpened { node, address, suite } => {
+            debug!(%node, %address, suite = suite.name(), "sealed channel opened");
+        }
         Event::NeedAnswered { node, address, found } => match found {
             Found::Nothing => debug!(%node, %address, "need answered: unknown"),
             Found::Owners(content, owners) => {
@@ -163,13 +168,15 @@ fn write_sum(summed: &Summed) {
 }
 
 /// Logs what was counted.
-fn record_counters(counters: &Counters) {
+fn record_counters(counters: &Counters, channels: &ChannelCounters) {
     let Counters { datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, .. } = counters;
     info!(datagrams, undecodable, misdirected, unanswerable, stray_pongs, expired, "counted in all");
     let Counters { registered, owned, needs, updates, repeated_updates, exits, .. } = counters;
     info!(registered, owned, needs, updates, repeated_updates, exits, "counted by request");
     let Refusals { cookie, not_registered, id_in_use, too_fast, full } = counters.refused;
     info!(cookie, not_registered, id_in_use, too_fast, full, "counted by refusal");
+    let ChannelCounters { opened, in_the_clear, forged, replayed, refused, over_budget } = channels;
+    info!(opened, in_the_clear, forged, replayed, refused, over_budget, "counted of sealed channels");
 }
 
 #[cfg(all(test, feature = "bin"))]
@@ -255,9 +262,14 @@ mod tests {
             let mut record = Record::default();
             // Five minutes of it.
             write_all(&mut record, (0..200_000).map(|number| (at(u64::from(number) * 3 / 2), flood(number))));
-            record.end(&Counters::default());
+            let channels = ChannelCounters { opened: 5, ..ChannelCounters::default() };
+            record.end(&Counters::default(), &channels);
         });
-        assert_eq!(lines.len(), 5 * (4 * 10 + 6) + 3, "{lines:#?}");
+        assert!(
+            lines.iter().any(|line| line.contains("sealed channels opened=5 in_the_clear=0")),
+            "{lines:#?}"
+        );
+        assert_eq!(lines.len(), 5 * (4 * 10 + 6) + 4, "{lines:#?}");
         let words = ["what=\"requests refused: too fast\"", "10.0.0.7:7000"];
         assert!(lines.iter().any(|line| words.iter().all(|word| line.contains(word))), "{lines:#?}");
     }

@@ -631,6 +631,7 @@ fn where_channels_are_preferred_one_is_done_without_when_nobody_answers() {
     }
     assert_eq!(pair.say(0, &hello), std::slice::from_ref(&hello), "in the clear");
     assert!(pair.sides[0].takes_in_the_clear(address(1)) && !pair.sides[0].is_sealed(address(1)));
+    assert_eq!(pair.sides[0].take_news(), [ChannelNews::InTheClear(address(1))]);
     // Whoever answers later is heard.
     pair.now += RETRY_WITHOUT;
     let said = pair.say(0, &hello);
@@ -638,4 +639,36 @@ fn where_channels_are_preferred_one_is_done_without_when_nobody_answers() {
     let knock = said[..1].to_vec();
     pair.exchange(0, knock);
     assert!(pair.sides[0].is_sealed(address(1)) && !pair.sides[0].takes_in_the_clear(address(1)));
+    for side in [0, 1] {
+        let other = &pair.sides[1 - side];
+        let (node, key) = (other.node_id(), other.key.public());
+        let opened = PeerChannel { address: address(1 - side), node, key, suite: Suite::Aes128Gcm };
+        assert_eq!(pair.sides[side].with(address(1 - side)), Some(opened));
+        assert_eq!(pair.sides[side].take_news(), [ChannelNews::Opened(opened)]);
+    }
+}
+
+#[test]
+fn that_somebody_is_spoken_to_in_the_clear_is_news_once_and_only_when_they_are_heard() {
+    let mut pair = Pair::new();
+    let at = address(1);
+    pair.sides[0].tell_of_the_clear(at);
+    pair.sides[0].policy = Policy { elsewhere: Encryption::Prefer, loopback: Encryption::Never };
+    pair.sides[0].tell_of_the_clear(at);
+    assert!(pair.sides[0].takes_in_the_clear(at));
+    assert_eq!(pair.sides[0].take_news(), [], "anybody can seem to be there");
+    pair.sides[0].tell_of_the_clear(at);
+    pair.sides[0].tell_of_the_clear(at);
+    assert_eq!(pair.sides[0].take_news(), [ChannelNews::InTheClear(at)]);
+    // Who opens a channel after all is spoken to over that.
+    pair.meet(1);
+    let hello = datagram(Kind::Hello, 1, b"x");
+    let first = pair.say(1, &hello);
+    pair.exchange(1, first);
+    assert!(matches!(pair.sides[0].take_news()[..], [ChannelNews::Opened(_)]));
+    pair.sides[0].tell_of_the_clear(at);
+    assert_eq!(pair.sides[0].take_news(), [], "it is sealed");
+    pair.sides[0].policy = Policy::OPEN;
+    pair.sides[0].tell_of_the_clear(at);
+    assert_eq!(pair.sides[0].take_news(), [], "nothing else is wanted");
 }

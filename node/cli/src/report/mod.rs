@@ -12,9 +12,9 @@ use std::time::Duration;
 use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, Name, NodeId, PieceRun};
 use riffle::{
-    DiskError, DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, RenamedEntry, SessionEnd,
-    ShareStatus, SkippedEntry, Status, Summary, Ticket, TrackerStanding, TrackerStatus, UploadStanding,
-    UploadStatus, Waiting,
+    ChannelStatus, DiskError, DownloadStatus, Failure, HashedAgain, OwnerState, OwnerStatus, RenamedEntry,
+    SessionEnd, ShareStatus, SkippedEntry, Status, Summary, Ticket, TrackerStanding, TrackerStatus,
+    UploadStanding, UploadStatus, Waiting,
 };
 
 pub(crate) use self::contents::{ambiguity, holders, listing, nothing_listed, prefers, rows};
@@ -236,7 +236,9 @@ pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
         TrackerStanding::Answers => "answers",
         TrackerStanding::Silent => "does not answer; asking again",
     };
-    let mut lines = vec![format!("tracker {tracker} {answers}")];
+    let how = channel(status.tracker_channel).filter(|_| status.tracker == TrackerStanding::Answers);
+    let how = how.map_or_else(String::new, |how| format!(", {how}"));
+    let mut lines = vec![format!("tracker {tracker} {answers}{how}")];
     for download in &status.downloads {
         lines.push(format!("download #{} {}", download.download, progress(download)));
         let known = download.holders.map(|known| holders(known.complete.into(), known.partial.into()));
@@ -285,10 +287,10 @@ fn uploads(status: &Status) -> Vec<String> {
     let line = |(content, uploads): (ContentId, Vec<&UploadStatus>)| {
         let sum = |part: fn(&UploadStatus) -> u64| uploads.iter().map(|upload| part(upload)).sum();
         let (sent, together) = (size(sum(|upload| upload.sent)), rate(sum(|upload| upload.rate)));
-        let standings = standings(&uploads);
+        let (standings, how) = (standings(&uploads), sealed_of(&uploads));
         let short = content.short();
         let what = name_of(status, content).map_or(short.clone(), |name| format!("{name} ({short})"));
-        format!("upload of {what}: {standings}; {sent} sent, {together}")
+        format!("upload of {what}: {standings}; {sent} sent, {together}, {how}")
     };
     by_content.into_iter().map(line).collect()
 }
@@ -304,6 +306,16 @@ fn standings(uploads: &[&UploadStatus]) -> String {
     ];
     let parts = parts.into_iter().filter(|(count, _)| *count > 0);
     parts.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+}
+
+/// How many of the uploads are sealed: `sealed`, `in the clear`, `1 of 3 in the clear`. `peers` shows each.
+fn sealed_of(uploads: &[&UploadStatus]) -> String {
+    let in_the_clear = uploads.iter().filter(|upload| upload.channel == ChannelStatus::InTheClear).count();
+    match (in_the_clear, uploads.len()) {
+        (0, _) => "sealed".to_owned(),
+        (clear, all) if clear == all => "in the clear".to_owned(),
+        (clear, all) => format!("{clear} of {all} in the clear"),
+    }
 }
 
 /// The name under which `content` is shared or fetched.
@@ -334,7 +346,26 @@ fn owner_line(owner: &OwnerStatus) -> String {
     if let Some(rtt) = owner.rtt {
         let _ = write!(line, ", round trip {}", duration(rtt));
     }
-    line + &format!(", datagrams of {} bytes", owner.datagram)
+    let _ = write!(line, ", datagrams of {} bytes", owner.datagram);
+    if let Some(how) = channel(owner.channel) {
+        let _ = write!(line, ", {how}");
+    }
+    line
+}
+
+/// How what is said to somebody travels; `None`: nothing is said yet.
+fn channel(channel: ChannelStatus) -> Option<String> {
+    match channel {
+        ChannelStatus::InTheClear => Some("in the clear".to_owned()),
+        ChannelStatus::Opening => None,
+        ChannelStatus::Sealed(suite) => Some(format!("sealed ({})", suite.name())),
+    }
+}
+
+/// That the tracker, or the node at `peer`, is spoken to in the clear although sealing is preferred.
+pub(crate) fn in_the_clear(peer: SocketAddr, is_tracker: bool) -> String {
+    let who = if is_tracker { "tracker" } else { "node" };
+    format!("the {who} {peer} opens no sealed channel: what is said to it is in the clear")
 }
 
 /// The state of an owner in words; `None`: it is ready.

@@ -125,12 +125,12 @@ fn status_shows_all_that_goes_on() {
         ..Status::default()
     };
     let expected = [
-        "tracker 127.0.0.1:12345 answers",
+        "tracker 127.0.0.1:12345 answers, in the clear",
         "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left, owners: 1 complete, 1 on the way",
         "  from 10.0.0.2:1 (01010101): pieces 32-127, 8.00 MiB, 4.00 MiB/s, round trip 340 µs, \
-         datagrams of 1472 bytes",
+         datagrams of 1472 bytes, sealed (AES-128-GCM)",
         "  from 10.0.0.2:2 (02020202): silent for too long, piece 128, 8.00 MiB, 4.00 MiB/s, has 61 %, \
-         round trip 340 µs, datagrams of 1472 bytes",
+         round trip 340 µs, datagrams of 1472 bytes, sealed (AES-128-GCM)",
         "  from 10.0.0.2:3 (03030303): connecting",
         "share mine: 09090909 1.00 KiB, 2.00 KiB sent",
         "limits: up 10.0 MiB/s, down none",
@@ -148,12 +148,13 @@ fn share(called: &str, of: u8, permille: u16) -> ShareStatus {
 fn what_is_served_while_it_is_fetched_is_listed_once() {
     let picture = Status {
         tracker: TrackerStanding::Answers,
+        tracker_channel: ChannelStatus::Sealed(riffle::Suite::ChaCha20Poly1305),
         shares: vec![share("a file.bin", 7, 379), share("left", 8, 9), share("whole", 9, 1000)],
         downloads: vec![DownloadStatus { owners: Vec::new(), waiting: Waiting::OwnersBusy, ..download() }],
         ..Status::default()
     };
     let expected = [
-        "tracker t:1 answers",
+        "tracker t:1 answers, sealed (ChaCha20-Poly1305)",
         "download #1 a file.bin: 25.0 % of 64.0 MiB, 8.00 MiB/s, 6 s left; the owners serve others for now",
         "  37 % here, served while it is fetched: 3.00 MiB sent",
         "share left: 08080808 64.0 MiB, 0 % here, 3.00 MiB sent",
@@ -168,8 +169,11 @@ fn what_is_served_while_it_is_fetched_is_listed_once() {
 
 #[test]
 fn uploads_are_summed_up_by_content() {
-    let upload =
-        |of, standing| UploadStatus { sent: 1 << 20, rate: 1 << 10, ..fixtures::upload(9, of, standing) };
+    let upload = |of, standing| {
+        let is_clear = of == 8 || of == 9 && standing == UploadStanding::Served;
+        let channel = if is_clear { ChannelStatus::InTheClear } else { fixtures::SEALED };
+        UploadStatus { sent: 1 << 20, rate: 1 << 10, channel, ..fixtures::upload(9, of, standing) }
+    };
     let (idle, served, waits) = (UploadStanding::Idle, UploadStanding::Served, UploadStanding::Choked);
     let standings =
         [(7, served), (9, idle), (7, waits), (7, waits), (9, served), (9, served), (9, waits), (8, idle)];
@@ -181,9 +185,9 @@ fn uploads_are_summed_up_by_content() {
     };
     let lines = status(&picture, "t:1");
     let expected = [
-        "upload of a file.bin (07070707): 1 served, 2 wait for a place; 3.00 MiB sent, 3.00 KiB/s",
-        "upload of 08080808: 1 idle; 1.00 MiB sent, 1.00 KiB/s",
-        "upload of whole (09090909): 2 served, 1 waits for a place, 1 idle; 4.00 MiB sent, 4.00 KiB/s",
+        "upload of a file.bin (07070707): 1 served, 2 wait for a place; 3.00 MiB sent, 3.00 KiB/s, sealed",
+        "upload of 08080808: 1 idle; 1.00 MiB sent, 1.00 KiB/s, in the clear",
+        "upload of whole (09090909): 2 served, 1 waits for a place, 1 idle; 4.00 MiB sent, 4.00 KiB/s, 2 of 4 in the clear",
     ];
     assert_eq!(lines[3..6], expected, "{lines:#?}");
 }

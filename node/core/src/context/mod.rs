@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use channel::{Channels, Encryption, SEALED_OVERHEAD};
+use channel::{ChannelNews, Channels, Encryption, PeerChannel, SEALED_OVERHEAD};
 use config::NodeSettings;
 use messages::limits::MAX_DATAGRAM;
 use messages::{Body, Conversation, NodeId, Timestamp};
@@ -18,9 +18,10 @@ use rand::SeedableRng as _;
 use rand::rngs::StdRng;
 
 use crate::buffers::Buffers;
+use crate::event::Event;
 use crate::limiter::Limiter;
 use crate::output::{Outgoing, Output};
-use crate::status::Counters;
+use crate::status::{ChannelStatus, Counters};
 use crate::transport::mtud::PathMtus;
 
 pub(crate) use cookies::Cookies;
@@ -134,6 +135,30 @@ impl Shared {
         }
     }
 
+    /// How what is said to `peer` travels.
+    pub(crate) fn channel_with(&self, peer: SocketAddr) -> ChannelStatus {
+        match &self.channels {
+            Some(channels) if channels.is_sealed(peer) => {
+                let open = channels.with(peer);
+                open.map_or(ChannelStatus::Opening, |open| ChannelStatus::Sealed(open.suite))
+            }
+            _ => ChannelStatus::InTheClear,
+        }
+    }
+
+    /// Reports what has happened to channels since the last time. `tracker` is who is told apart.
+    pub(crate) fn report_channels(&mut self, tracker: Option<SocketAddr>, out: &mut Output) {
+        let Some(channels) = &mut self.channels else { return };
+        let event = |news| match news {
+            ChannelNews::Opened(PeerChannel { address: peer, key, suite, .. }) => {
+                Event::ChannelOpened { peer, key, suite, is_tracker: tracker == Some(peer) }
+            }
+            ChannelNews::InTheClear(peer) => Event::InTheClear { peer, is_tracker: tracker == Some(peer) },
+        };
+        // What was said over a channel has happened after it was opened.
+        out.events.splice(..0, channels.take_news().into_iter().map(event));
+    }
+
     /// From now on what is said is sealed, as far as the policy of `channels` asks for it.
     pub(crate) fn seal_with(&mut self, channels: Channels) {
         let policy = channels.policy();
@@ -231,6 +256,13 @@ impl Context<'_> {
     /// Whether what is said to `peer` is sealed.
     pub(crate) fn is_sealed(&self, peer: SocketAddr) -> bool {
         self.channels.as_ref().is_some_and(|channels| channels.is_sealed(peer))
+    }
+
+    /// An exchange with `peer` begins: that it is in the clear is told, if sealing is preferred.
+    pub(crate) fn tell_of_the_clear(&mut self, peer: SocketAddr) {
+        if let Some(channels) = self.channels {
+            channels.tell_of_the_clear(peer);
+        }
     }
 
     /// How long the handshake with `peer` took, if it was short enough to tell the path's round trip.

@@ -112,6 +112,7 @@ impl Download {
         self.peers.reachability.on_answered();
         self.recount();
         self.contributors.learn(key, owner, peer, &self.peers.sessions);
+        cx.tell_of_the_clear(peer);
         cx.out.events.push(Event::OwnerReady { download: self.order.download, owner, peer, rtt });
     }
 

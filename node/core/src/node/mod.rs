@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use channel::{Channels, Received};
+use channel::{ChannelCounters, Channels, Received};
 use config::NodeSettings;
 use messages::node_to_node::Operation;
 use messages::node_to_tracker::Query;
@@ -455,6 +455,12 @@ impl Node {
     #[must_use]
     pub fn counters(&self) -> Counters {
         self.shared.counters
+    }
+
+    /// What was counted of the sealed channels since the start.
+    #[must_use]
+    pub fn channel_counters(&self) -> ChannelCounters {
+        self.shared.channels.as_ref().map(|channels| channels.counters()).unwrap_or_default()
     }
 
     /// The id of this node.

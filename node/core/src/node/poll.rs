@@ -37,6 +37,7 @@ impl Node {
         out.clear();
         std::mem::swap(out, &mut self.shared.out);
         self.shared.seal(out, now);
+        self.shared.report_channels(self.tracker_client.tracker(), out);
         wait
     }
 

@@ -26,16 +26,25 @@ impl Node {
             permille: 1000,
         });
         let limited = self.shared.download_limit.ready_at(now) > now;
+        let tracker = self.tracker_client.tracker();
+        let channel_with = |peer| self.shared.channel_with(peer);
+        let mut downloads: Vec<_> = self
+            .downloads
+            .iter()
+            .filter(|download| download.keeps_content())
+            .map(|download| download.status(limited, now))
+            .collect();
+        let owners = downloads.iter_mut().flat_map(|download| &mut download.owners);
+        owners.for_each(|owner| owner.channel = channel_with(owner.peer));
+        let mut uploads = self.uploads.uploads(now);
+        uploads.iter_mut().for_each(|upload| upload.channel = channel_with(upload.peer));
         Status {
             tracker: self.tracker_client.standing(),
             shares: served.chain(hashing).collect(),
-            downloads: self
-                .downloads
-                .iter()
-                .filter(|download| download.keeps_content())
-                .map(|download| download.status(limited, now))
-                .collect(),
-            uploads: self.uploads.uploads(now),
+            tracker_channel: tracker.map(channel_with).unwrap_or_default(),
+            tracker_key: tracker.and_then(|tracker| self.shared.channels.as_ref()?.peer_key(tracker)),
+            downloads,
+            uploads,
             upload_limit: self.shared.upload_limit.rate(),
             download_limit: self.shared.download_limit.rate(),
             counters: self.shared.counters,

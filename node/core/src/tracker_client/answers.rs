@@ -116,6 +116,7 @@ impl TrackerClient {
         let changes = self.registration.on_registered(registered, cx.now);
         if changes.is_new_tracker {
             let observed = registered.observed;
+            cx.tell_of_the_clear(tracker);
             cx.out.events.push(Event::TrackerReached { tracker, observed });
         }
         if changes.has_joined {

@@ -110,6 +110,11 @@ impl TrackerClient {
         }
     }
 
+    /// Where the tracker is; `None`: nobody has named one yet.
+    pub(crate) const fn tracker(&self) -> Option<SocketAddr> {
+        self.tracker
+    }
+
     /// The standing of the tracker, for screens.
     pub(crate) fn standing(&self) -> TrackerStanding {
         if self.liveness.is_silent() {

@@ -258,6 +258,7 @@ impl Uploads {
         self.sessions.open(ours, session, cx.now + cx.settings.network.session_idle, cx.now);
         self.contents.get_mut(share).expect(SERVED).on_session_opened(ours, host, cx.now);
         let (content, peer, node) = (hello.content, from, hello.node);
+        cx.tell_of_the_clear(peer);
         cx.out.events.push(Event::UploadStarted { content, peer, node });
         Some(ours)
     }

@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::ids::ShareId;
 use crate::meter::Meter;
 use crate::output::{Burst, PingAmong, Source};
-use crate::status::{UploadStanding, UploadStatus};
+use crate::status::{ChannelStatus, UploadStanding, UploadStatus};
 
 /// What a session sends in its turn, with the nonce of a PING, if one is due.
 #[derive(Debug, PartialEq, Eq)]
@@ -288,6 +288,7 @@ impl UploadSession {
             standing,
             piece: self.begun.latest(),
             length,
+            channel: ChannelStatus::default(),
         }
     }
 }

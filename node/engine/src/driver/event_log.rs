@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use channel::ChannelCounters;
 use messages::tracker_to_node::RefusalCode;
 use riffle_core::{
     Account, Command, Contributor, Counters, DownloadId, DownloadTimeouts, Event, Failure, RenamedEntry,
@@ -51,6 +52,18 @@ fn log_tracker(event: &Event) {
             info!(code = %code.word(), "tracker refuses a request, which is made again");
         }
         Event::TrackerRefused { code } => warn!(code = %code.word(), "tracker refuses a request"),
+        Event::ChannelOpened { peer, key, suite, is_tracker: true } => {
+            info!(tracker = %peer, %key, suite = suite.name(), "sealed channel with the tracker");
+        }
+        Event::ChannelOpened { peer, key, suite, is_tracker: false } => {
+            info!(%peer, node = %key.node_id().short(), suite = suite.name(), "sealed channel with a node");
+        }
+        Event::InTheClear { peer, is_tracker: true } => {
+            warn!(tracker = %peer, "the tracker opens no sealed channel: it is spoken to in the clear");
+        }
+        Event::InTheClear { peer, is_tracker: false } => {
+            warn!(%peer, "a node opens no sealed channel: it is spoken to in the clear");
+        }
         Event::Left => info!("left"),
         Event::Found { search, contents, next } => {
             info!(%search, contents = contents.len(), more = next.is_some(), "search answered");
@@ -236,7 +249,12 @@ fn timeout_text(time: &Option<Duration>) -> String {
 }
 
 /// Logs what was counted in a node's life.
-pub(crate) fn log_counters(core: &Counters, file_cache: &FileCacheCounters, transmit: &TransmitCounters) {
+pub(crate) fn log_counters(
+    core: &Counters,
+    channels: &ChannelCounters,
+    file_cache: &FileCacheCounters,
+    transmit: &TransmitCounters,
+) {
     let Counters { undecodable, unexpected, duplicate_bytes, received_bytes, sent_bytes, lost_bytes, .. } =
         core;
     let Counters { cancelled, bad_pieces, unproven, .. } = core;
@@ -252,6 +270,8 @@ pub(crate) fn log_counters(core: &Counters, file_cache: &FileCacheCounters, tran
         sent_bytes,
         "counted in all"
     );
+    let ChannelCounters { opened, in_the_clear, forged, replayed, refused, over_budget } = channels;
+    info!(opened, in_the_clear, forged, replayed, refused, over_budget, "counted of sealed channels");
     let FileCacheCounters { waited, stalls, reopened, dropped } = file_cache;
     info!(waited, stalls, reopened, dropped, "counted where files are read");
     let TransmitCounters { blocked, dropped, refused } = transmit;
@@ -330,6 +350,29 @@ mod tests {
     }
 
     #[test]
+    fn who_is_spoken_to_over_a_channel_and_who_in_the_clear_is_a_line_each() {
+        let (peer, key) = (SocketAddr::from(([10, 0, 0, 3], 4000)), channel::PublicKey::from_bytes([7; 32]));
+        let suite = channel::Suite::Aes128Gcm;
+        let lines = logged(|| {
+            for is_tracker in [true, false] {
+                assert!(log(&Event::ChannelOpened { peer, key, suite, is_tracker }));
+                assert!(log(&Event::InTheClear { peer, is_tracker }));
+            }
+        });
+        let node = key.node_id().short();
+        let expected = [
+            format!(
+                "INFO sealed channel with the tracker tracker=10.0.0.3:4000 key={key} suite=\"AES-128-GCM\""
+            ),
+            "WARN the tracker opens no sealed channel: it is spoken to in the clear tracker=10.0.0.3:4000"
+                .to_owned(),
+            format!("INFO sealed channel with a node peer=10.0.0.3:4000 node={node} suite=\"AES-128-GCM\""),
+            "WARN a node opens no sealed channel: it is spoken to in the clear peer=10.0.0.3:4000".to_owned(),
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
     fn what_a_person_wanted_is_no_warning() {
         let failed = |why| Event::DownloadFailed { download: DownloadId(7), why };
         let lines = logged(|| {
@@ -383,7 +426,8 @@ mod tests {
         let lines = logged(|| {
             commands.iter().for_each(log_command);
             let counters = Counters { undecodable: 5, ..Counters::default() };
-            log_counters(&counters, &FileCacheCounters::default(), &TransmitCounters::default());
+            let channels = ChannelCounters { opened: 3, ..ChannelCounters::default() };
+            log_counters(&counters, &channels, &FileCacheCounters::default(), &TransmitCounters::default());
             log(&Event::DownloadWaits { download: DownloadId(2), why: Waiting::DiskFull { needed: 7 } });
             log(&Event::ShareFailed { share: ShareId(1), error });
         });
@@ -398,6 +442,9 @@ mod tests {
         );
         assert_eq!(lines[6], "INFO asked to limit upload=1024");
         assert!(lines[9].starts_with("INFO counted in all undecodable=5 "), "{lines:#?}");
-        assert_eq!(lines[12], "INFO download waits download=2 why=full-disk");
+        let of_channels =
+            "INFO counted of sealed channels opened=3 in_the_clear=0 forged=0 replayed=0 refused=0";
+        assert!(lines[10].starts_with(of_channels), "{lines:#?}");
+        assert_eq!(lines[13], "INFO download waits download=2 why=full-disk");
     }
 }

@@ -412,6 +412,7 @@ impl NetworkThread {
     fn log_counters(&self) {
         event_log::log_counters(
             &self.node.counters(),
+            &self.node.channel_counters(),
             &self.file_cache.counters(),
             &self.transmitter.counters(),
         );

@@ -6,11 +6,12 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use channel::PublicKey;
-
+use messages::Endpoint;
 use riffle_core::Event;
 use tokio::sync::watch;
 
@@ -35,7 +36,11 @@ enum Sign {
 
 /// What the node's events say of its tracker, on the way to the thread that looks after it.
 #[derive(Clone, Debug)]
-pub(crate) struct TrackerSigns(Sender<Sign>);
+pub(crate) struct TrackerSigns {
+    sender: Sender<Sign>,
+    /// Where the tracker was when it last opened a channel, and the key that it has proven to have.
+    proven: Arc<Mutex<Option<(SocketAddr, PublicKey)>>>,
+}
 
 /// The other end of [`TrackerSigns`].
 pub(crate) struct HeardSigns(Receiver<Sign>);
@@ -44,18 +49,34 @@ impl TrackerSigns {
     /// Both ends.
     pub(crate) fn channel() -> (TrackerSigns, HeardSigns) {
         let (signs, heard) = channel();
-        (TrackerSigns(signs), HeardSigns(heard))
+        (TrackerSigns { sender: signs, proven: Arc::default() }, HeardSigns(heard))
     }
 
     /// Takes in what happened to the node.
     pub(crate) fn on_event(&self, event: &Event) {
-        let sign = match event {
+        let sign = match *event {
+            Event::ChannelOpened { peer, key, is_tracker: true, .. } => {
+                return self.set_proven(Some((peer, key)));
+            }
+            Event::InTheClear { is_tracker: true, .. } => return self.set_proven(None),
             Event::TrackerReached { .. } | Event::TrackerRestored { .. } => Sign::Answers,
             Event::TrackerSilent { .. } => Sign::Silent,
             _ => return,
         };
         // A thread that has ended looks after nothing any more.
-        let _ = self.0.send(sign);
+        let _ = self.sender.send(sign);
+    }
+
+    fn set_proven(&self, proven: Option<(SocketAddr, PublicKey)>) {
+        *self.proven.lock().unwrap_or_else(PoisonError::into_inner) = proven;
+    }
+
+    /// The key that the tracker at `address` has proven to have.
+    fn proven_at(&self, address: SocketAddr) -> Option<PublicKey> {
+        let proven = *self.proven.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, key) = proven?;
+        // The core has addresses without scope.
+        (at == Endpoint::new(address).address()).then_some(key)
     }
 }
 
@@ -138,6 +159,12 @@ impl TrackerWatch {
         self.status.clone()
     }
 
+    /// The tracker's static public key, which somebody has said or which the channel with it proves.
+    pub(crate) fn key(&self) -> Option<PublicKey> {
+        let status = self.status.borrow();
+        status.key.or_else(|| self.signs.proven_at(status.address?))
+    }
+
     /// How other hosts reach the tracker. Takes as long as a probe when it is another process of this host.
     pub(crate) fn for_others(&self) -> TrackerForOthers {
         let status = self.status.borrow().clone();
@@ -147,7 +174,7 @@ impl TrackerWatch {
 
 impl Drop for TrackerWatch {
     fn drop(&mut self) {
-        let _ = self.signs.0.send(Sign::End);
+        let _ = self.signs.sender.send(Sign::End);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -248,6 +275,22 @@ impl Keeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_that_a_channel_proves_is_of_the_tracker_at_that_address_while_it_is_not_in_the_clear() {
+        let (signs, _heard) = TrackerSigns::channel();
+        let at = |host: u8| SocketAddr::from(([10, 0, 0, host], 12345));
+        let (key, suite) = (PublicKey::from_bytes([7; 32]), channel::Suite::Aes128Gcm);
+        let opened = |is_tracker| Event::ChannelOpened { peer: at(1), key, suite, is_tracker };
+        signs.on_event(&opened(false));
+        assert_eq!(signs.proven_at(at(1)), None, "a node's");
+        signs.on_event(&opened(true));
+        assert_eq!((signs.proven_at(at(1)), signs.proven_at(at(2))), (Some(key), None));
+        signs.on_event(&Event::InTheClear { peer: at(3), is_tracker: false });
+        assert_eq!(signs.proven_at(at(1)), Some(key));
+        signs.on_event(&Event::InTheClear { peer: at(1), is_tracker: true });
+        assert_eq!(signs.proven_at(at(1)), None);
+    }
 
     #[test]
     fn one_look_in_vain_is_followed_by_another_before_the_place_is_taken() {

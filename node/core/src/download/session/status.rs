@@ -4,7 +4,7 @@ use messages::{CHUNK_HEADER, PieceRun, Timestamp};
 
 use super::Session;
 use super::established::Standing;
-use crate::status::{OwnerState, OwnerStatus};
+use crate::status::{ChannelStatus, OwnerState, OwnerStatus};
 use crate::transport::mtud::BASE;
 
 impl Session {
@@ -26,6 +26,7 @@ impl Session {
             outstanding: self.outstanding(),
             datagram: self.flow().map_or(BASE, |flow| flow.segment_size() + CHUNK_HEADER as u16),
             permille: self.permille(),
+            channel: ChannelStatus::default(),
         }
     }
 
