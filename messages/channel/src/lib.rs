@@ -15,8 +15,6 @@ mod replay;
 #[cfg(feature = "secret-files")]
 pub mod secret_file;
 mod swarm;
-#[cfg(feature = "secret-files")]
-mod swarm_file;
 mod swarm_secrets;
 mod swarms;
 mod table;
@@ -30,9 +28,9 @@ pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
 pub use identity::{PublicKey, StaticKey};
 pub use knock::Knock;
 pub use policy::{Encryption, Policy};
-pub use swarm::SwarmSecret;
 #[cfg(feature = "secret-files")]
-pub use swarm_file::{SwarmFile, SwarmFileError, SwarmFileTrouble};
+pub use secret_file::swarm_file::{SwarmFile, SwarmFileError, SwarmFileTrouble};
+pub use swarm::SwarmSecret;
 pub use swarm_secrets::{OlderSecret, ParseSecretError, ParseSecretsError, SwarmSecrets};
 pub use text::ParseKeyError;
 pub use ticket::{Ticket, TicketError, TicketTracker, TicketTrackerError};

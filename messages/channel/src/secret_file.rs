@@ -5,6 +5,8 @@
 //! cores do without. It stands here because the node's engine and the tracker's driver both need it, and this crate is
 //! the only one that both know in every build.
 
+pub(crate) mod swarm_file;
+
 use std::fs::{self, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::secret_file;
 use crate::swarm_secrets::ParseSecretsError;
 use crate::{SwarmSecret, SwarmSecrets};
 
@@ -57,7 +56,7 @@ impl SwarmSecret {
     /// # Errors
     /// When the system has no random bytes.
     pub fn random() -> io::Result<SwarmSecret> {
-        secret_file::random().map(|secret| SwarmSecret::from_bytes(*secret))
+        super::random().map(|secret| SwarmSecret::from_bytes(*secret))
     }
 }
 
@@ -83,7 +82,7 @@ impl SwarmSecrets {
     /// # Errors
     /// When something stands there already, which stays as it is, or the system refuses.
     pub fn make_file(&self, path: &Path) -> Result<(), SwarmFileError> {
-        let made = secret_file::make(path, self.text().as_bytes());
+        let made = super::make(path, self.text().as_bytes());
         made.map_err(|cause| match cause.kind() {
             io::ErrorKind::AlreadyExists => SwarmFileTrouble::Exists,
             _ => SwarmFileTrouble::Io(cause),
@@ -97,8 +96,7 @@ impl SwarmSecrets {
     /// # Errors
     /// When the system refuses.
     pub fn replace_file(&self, path: &Path) -> Result<(), SwarmFileError> {
-        let replaced =
-            path.canonicalize().and_then(|path| secret_file::replace(&path, self.text().as_bytes()));
+        let replaced = path.canonicalize().and_then(|path| super::replace(&path, self.text().as_bytes()));
         replaced.map_err(|cause| SwarmFileError { path: path.to_owned(), trouble: cause.into() })
     }
 }
