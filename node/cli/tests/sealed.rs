@@ -331,6 +331,19 @@ fn who_prefers_to_seal_talks_in_the_clear_to_who_never_does_and_says_so() {
 }
 
 #[test]
+fn who_only_asks_the_tracker_says_so_too() {
+    let scene = Scene::new("never");
+    let _owner = scene.owner("never");
+    for (encryption, is_said) in [("prefer", true), ("never", false)] {
+        let (status, lines) = Program::start(&mut scene.node(encryption, &["list"])).end();
+        let said = lines.join("\n");
+        assert!(status.code() == Some(0) && said.contains(NAME), "{said}");
+        let line = format!("the tracker {} opens no sealed channel: ", scene.relay.address);
+        assert_eq!(said.matches(&line).count(), usize::from(is_said), "{encryption}: {said}");
+    }
+}
+
+#[test]
 fn who_prefers_to_seal_serves_in_the_clear_who_never_does_and_says_so() {
     let scene = Scene::new("prefer");
     let owner = scene.owner("prefer");
