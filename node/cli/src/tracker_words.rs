@@ -61,13 +61,17 @@ impl TrackerWords for TrackerStatus {
     }
 }
 
-/// What else may be the cause of silence: a tracker does not answer who lacks the secret of its swarm.
+/// What else may be the cause of silence: a tracker does not answer who lacks the secret of its swarm, and who seals
+/// always hears nothing of who never does.
 fn secret(status: &TrackerStatus) -> &'static str {
     match status.is_closed {
         true => {
             ", compare the fingerprint of the secret (riffle secret check FILE: with another one nobody answers)"
         }
-        false => ", name the secret with --secret-file if the swarm is closed",
+        false => {
+            ", name the secret with --secret-file if the swarm is closed, \
+             compare --encryption there and here (always does not talk with never)"
+        }
     }
 }
 
@@ -127,7 +131,8 @@ mod tests {
         assert_eq!(words(Some("tk:1"), None).to_string(), "tk:1");
         assert_eq!(words(None, Some("127.0.0.1:12345")).to_string(), "127.0.0.1:12345");
         let silent = "the tracker 10.0.0.7:1 does not answer; name another with --tracker HOST:PORT, \
-            name the secret with --secret-file if the swarm is closed";
+            name the secret with --secret-file if the swarm is closed, \
+            compare --encryption there and here (always does not talk with never)";
         assert_eq!(words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).gives_no_answer(), silent);
         assert!(words(Some("tk:1"), None).gives_no_answer().starts_with("the tracker tk:1 is not there: "));
         assert_eq!(
@@ -154,7 +159,7 @@ mod tests {
         assert_eq!(
             words(Some("10.0.0.7:1"), Some("10.0.0.7:1")).unreachable(),
             "the tracker 10.0.0.7:1 does not answer; check its address, name the secret with --secret-file if the \
-             swarm is closed, or use --wait"
+             swarm is closed, compare --encryption there and here (always does not talk with never), or use --wait"
         );
         let closed = TrackerStatus { is_closed: true, ..words(Some("10.0.0.7:1"), Some("10.0.0.7:1")) };
         for said in [closed.unreachable(), closed.gives_no_answer()] {

@@ -26,6 +26,8 @@ const NAME: &str = "a-film-nobody-knows.bin";
 const RUN: usize = 16;
 /// What a log says of who is spoken to in the clear although that is not preferred.
 const IN_THE_CLEAR: &str = "spoken to in the clear";
+/// What a person is told may be the cause where nobody answers.
+const CAUSE: &str = "compare --encryption there and here (always does not talk with never)";
 /// How often a relay's threads look whether the test is over.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -329,6 +331,19 @@ fn who_prefers_to_seal_talks_in_the_clear_to_who_never_does_and_says_so() {
 }
 
 #[test]
+fn who_only_asks_the_tracker_says_so_too() {
+    let scene = Scene::new("never");
+    let _owner = scene.owner("never");
+    for (encryption, is_said) in [("prefer", true), ("never", false)] {
+        let (status, lines) = Program::start(&mut scene.node(encryption, &["list"])).end();
+        let said = lines.join("\n");
+        assert!(status.code() == Some(0) && said.contains(NAME), "{said}");
+        let line = format!("the tracker {} opens no sealed channel: ", scene.relay.address);
+        assert_eq!(said.matches(&line).count(), usize::from(is_said), "{encryption}: {said}");
+    }
+}
+
+#[test]
 fn who_prefers_to_seal_serves_in_the_clear_who_never_does_and_says_so() {
     let scene = Scene::new("prefer");
     let owner = scene.owner("prefer");
@@ -345,7 +360,7 @@ fn who_seals_always_does_not_talk_to_a_tracker_that_never_does() {
     let mut scene = Scene::new("never");
     let (code, said) = scene.download("always");
     assert_eq!(code, Some(6), "as for a silent tracker: {said}");
-    assert!(said.contains("does not answer"), "{said}");
+    assert!(said.contains("does not answer") && said.contains(CAUSE), "{said}");
     assert!(!has(&scene.relay.recorded(), NAME.as_bytes()) && scene.tracker.is_alive());
 }
 
@@ -354,5 +369,6 @@ fn who_never_seals_does_not_talk_to_a_tracker_that_always_does() {
     let mut scene = Scene::new("always");
     let (code, said) = scene.download("never");
     assert_eq!(code, Some(6), "as for a silent tracker: {said}");
-    assert!(said.contains("does not answer") && scene.tracker.is_alive(), "{said}");
+    assert!(said.contains("does not answer") && said.contains(CAUSE), "{said}");
+    assert!(scene.tracker.is_alive());
 }

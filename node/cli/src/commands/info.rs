@@ -193,6 +193,9 @@ async fn of_id_or_name(settings: &Settings, what: &str, screen: &Screen) -> Resu
     }
     let mut query = tracker_query(settings)?;
     let (found, end) = query.ask_once(Question::Meant(wanted.clone())).await?;
+    if let Some(tracker) = query.take_in_the_clear() {
+        screen.note(&report::in_the_clear(tracker, true));
+    }
     match end {
         InquiryEnd::Answered { .. } => {}
         InquiryEnd::Silent => {

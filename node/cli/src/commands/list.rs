@@ -82,6 +82,13 @@ impl View {
         report::rows(contents, self.digits)
     }
 
+    /// Says that the tracker is asked in the clear although sealing is preferred, once.
+    fn tell_of_the_clear(&self, query: &mut TrackerQuery) {
+        if let Some(tracker) = query.take_in_the_clear() {
+            self.screen.note(&report::in_the_clear(tracker, true));
+        }
+    }
+
     /// Says that the tracker does not answer. Returns the exit code.
     fn silent(&self, query: &TrackerQuery) -> ExitCode {
         self.screen.error(&query.tracker().gives_no_answer());
@@ -119,7 +126,9 @@ async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Lis
                 tokio::time::sleep(READ_EVERY).await;
             }
         };
-        match query.ask(question, show).await? {
+        let end = query.ask(question, show).await?;
+        view.tell_of_the_clear(query);
+        match end {
             InquiryEnd::Answered { may_still_come } => still = still.max(may_still_come),
             InquiryEnd::Silent => return Ok(Listing::Shown(view.silent(query))),
             InquiryEnd::Refused(code) => return Err(refused(code).into()),
@@ -260,6 +269,7 @@ async fn wait(query: &mut TrackerQuery, awaiting: &mut Awaiting, view: &View) ->
         let mut index = 0;
         while let Some((goal, seen)) = awaiting.open.get_mut(index) {
             let (found, end) = query.ask_once(Question::Meant(goal.wanted.clone())).await?;
+            view.tell_of_the_clear(query);
             match end {
                 InquiryEnd::Answered { .. } => {}
                 InquiryEnd::Refused(code) => return Err(refused(code).into()),

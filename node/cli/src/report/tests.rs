@@ -365,7 +365,7 @@ fn failures_say_what_to_do() {
         (
             Failure::TrackerUnreachable,
             "the tracker t:1 (10.0.0.2:1) does not answer; check its address, name the secret with --secret-file if the \
-             swarm is closed, or use --wait",
+             swarm is closed, compare --encryption there and here (always does not talk with never), or use --wait",
         ),
         (Failure::Stalled { silent: Duration::from_secs(60) }, "1 min 0 s"),
         (Failure::NoOwner, "the same command goes on"),

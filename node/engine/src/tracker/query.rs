@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use channel::{ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmFileError};
+use channel::{ChannelNews, ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmFileError};
 use config::NodeSettings;
 use messages::tracker_to_node::Listed;
 use messages::{BootEpoch, Kind, Timestamp};
@@ -112,6 +112,17 @@ impl TrackerQuery {
     #[must_use]
     pub fn tracker(&self) -> &TrackerStatus {
         self.tracker.status()
+    }
+
+    /// Where the tracker is, if it is asked in the clear although sealing is preferred. Told once.
+    pub fn take_in_the_clear(&mut self) -> Option<SocketAddr> {
+        if let Some(tracker) = self.tracker.status().address {
+            self.channels.tell_of_the_clear(tracker);
+        }
+        self.channels.take_news().into_iter().find_map(|news| match news {
+            ChannelNews::InTheClear(address) => Some(address),
+            ChannelNews::Opened(_) => None,
+        })
     }
 
     /// Asks `question`; `take` gets each part of the answer as it comes, and is waited for.
