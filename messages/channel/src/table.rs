@@ -37,6 +37,8 @@ pub(crate) struct Channel {
     pub(crate) token: ResetToken,
     /// Which secret of the swarm opened it.
     pub(crate) secret: SecretId,
+    /// Whether this side began it.
+    began_here: bool,
     /// Of a channel that the other side has begun and not used yet: its handshake, and the answer to say again.
     pub(crate) unconfirmed: Option<Box<Unconfirmed>>,
     /// How long the handshake took, if this side began it.
@@ -81,6 +83,7 @@ impl Channel {
             opener,
             token,
             secret,
+            began_here: unconfirmed.is_none(),
             unconfirmed,
             rtt: None,
             unanswered_since: None,
@@ -109,14 +112,16 @@ impl AtAddress {
         &self.numbers[..self.count]
     }
 
-    /// Adds the newest. Returns the oldest, if it has to make way.
-    fn insert(&mut self, number: u32) -> Option<u32> {
-        let oldest = self.numbers[MAX_AT_ADDRESS - 1];
+    fn is_full(&self) -> bool {
+        self.count == MAX_AT_ADDRESS
+    }
+
+    /// Adds the newest, for which there is room.
+    fn insert(&mut self, number: u32) {
+        debug_assert!(!self.is_full(), "another made way before");
         self.numbers.rotate_right(1);
         self.numbers[0] = number;
-        let was_full = self.count == MAX_AT_ADDRESS;
-        self.count += usize::from(!was_full);
-        was_full.then_some(oldest)
+        self.count += 1;
     }
 
     fn remove(&mut self, number: u32) {
@@ -190,6 +195,9 @@ impl Table {
         {
             self.remove(oldest);
         }
+        if let Some(oldest) = self.surplus_at(address) {
+            self.remove(oldest);
+        }
         if self.by_number.len() >= self.max
             && let Some(&(_, oldest)) = self.by_use.first()
         {
@@ -201,9 +209,15 @@ impl Table {
             *self.of_host.entry(host).or_default() += 1;
         }
         self.by_number.insert(number, Box::new(channel));
-        if let Some(oldest) = self.by_address.entry(address).or_default().insert(number) {
-            self.remove(oldest);
-        }
+        self.by_address.entry(address).or_default().insert(number);
+    }
+
+    /// The channel that has to make way for another with `address`: the oldest that the other side began, else the
+    /// oldest.
+    fn surplus_at(&self, address: SocketAddr) -> Option<u32> {
+        let numbers = self.by_address.get(&address).filter(|at_address| at_address.is_full())?.numbers();
+        let is_theirs = |number: &&u32| !self.by_number.get(number).is_some_and(|channel| channel.began_here);
+        numbers.iter().rev().find(is_theirs).or(numbers.last()).copied()
     }
 
     pub(crate) fn remove(&mut self, number: u32) {
@@ -266,9 +280,9 @@ impl Table {
         self.ready(number)
     }
 
-    /// The newest channel with `address`, and this side's numbers of it.
+    /// The newest channel with `address` that this side began, else the newest, and this side's numbers of it.
     pub(crate) fn newest(&self, address: SocketAddr) -> Option<(Numbers, &Channel)> {
-        let number = *self.by_address.get(&address)?.numbers().first()?;
+        let number = self.preferred(self.by_address.get(&address)?.numbers())?;
         Some((self.numbers_of(Conversation(number)), self.by_number.get(&number)?))
     }
 
@@ -282,8 +296,15 @@ impl Table {
         let is_its = |number: &&u32| {
             self.by_number.get(number).is_some_and(|channel| channel.sealer.may_carry(conversation))
         };
-        let number = at_address.iter().find(is_its).or(at_address.first()).copied()?;
+        let number = at_address.iter().find(is_its).copied().or_else(|| self.preferred(at_address))?;
         self.ready(number)
+    }
+
+    /// Of the channels with an address, the newest first, the newest that this side began, else the newest. Whoever can
+    /// send from another's address can begin one there under a key of its own; that one gets nothing meant for the other.
+    fn preferred(&self, at_address: &[u32]) -> Option<u32> {
+        let is_ours = |number: &&u32| self.by_number.get(number).is_some_and(|channel| channel.began_here);
+        at_address.iter().find(is_ours).or(at_address.first()).copied()
     }
 
     /// The channel with `address` whose number at the other side is `number`, as this side's first number.

@@ -365,6 +365,36 @@ fn a_life_with_another_key_at_the_address_is_spoken_to_after_a_while() {
 }
 
 #[test]
+fn who_sends_from_anothers_address_gets_nothing_that_is_meant_for_the_other() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let first = pair.say(0, &datagram(Kind::Hello, 1, b"x"));
+    pair.exchange(0, first);
+    let owner = pair.sides[1].node_id();
+    // On the path, under keys of its own, one life after the other.
+    for life in 0..6 {
+        pair.sides[1] = endpoint(40 + life, Role::Node, SwarmSecret::open());
+        let (victim, at) = (pair.sides[0].node_id(), address(0));
+        pair.sides[1].expect(at, victim);
+        let mut on_way = pair.say(1, &datagram(Kind::Hello, 9, b"y"));
+        let mut to = 0;
+        for _ in 0..4 {
+            for mut bytes in on_way {
+                pair.sides[to].handle(address(1 - to), &mut bytes, pair.now);
+            }
+            on_way = pair.leaving(to);
+            to = 1 - to;
+        }
+        assert!(pair.sides[1].peer(at).is_some(), "it has a channel");
+        assert_eq!(pair.sides[0].peer(address(1)), Some(owner));
+        let meant_for_the_other = pair.say(0, &datagram(Kind::Register, 7, b"z"));
+        let mut bytes = meant_for_the_other[0].clone();
+        assert_eq!(pair.sides[1].handle(address(0), &mut bytes, pair.now), Received::Nothing);
+        pair.leaving(1);
+    }
+}
+
+#[test]
 fn what_overtakes_the_accept_does_not_end_the_channel() {
     let mut pair = Pair::new();
     pair.meet(0);

@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// The sealed channels with other nodes and the tracker. `None`: everything is in the clear.
     pub(crate) channels: Option<Box<Channels>>,
+    /// Who has said what is being handled, as a channel proves. `None`: it came in the clear.
+    pub(crate) sender: Option<NodeId>,
     /// The output since the last poll.
     pub(crate) out: Output,
     /// What of the output is not sealed yet.
@@ -78,6 +80,7 @@ impl Shared {
             has_new_limits: false,
             counters: Counters::default(),
             channels: None,
+            sender: None,
             out: Output::default(),
             plain: Vec::new(),
             settings,
@@ -131,6 +134,7 @@ impl Shared {
             upload_limit: &mut self.upload_limit,
             counters: &mut self.counters,
             channels: &mut self.channels,
+            sender: self.sender,
             out: &mut self.out,
         }
     }
@@ -219,6 +223,8 @@ pub(crate) struct Context<'a> {
     pub(crate) upload_limit: &'a mut Limiter,
     pub(crate) counters: &'a mut Counters,
     channels: &'a mut Option<Box<Channels>>,
+    /// Who has said what is being handled, as a channel proves. `None`: it came in the clear.
+    pub(crate) sender: Option<NodeId>,
     pub(crate) out: &'a mut Output,
 }
 
@@ -251,6 +257,11 @@ impl Context<'_> {
     /// Who is at `peer`, as a channel proves, which proves the address as well. `None`: nothing is proven.
     pub(crate) fn proven(&self, peer: SocketAddr) -> Option<NodeId> {
         self.channels.as_ref().and_then(|channels| channels.peer(peer))
+    }
+
+    /// Whether what is being handled may have been said by `node`: a channel proves it, or nothing proves anything.
+    pub(crate) fn may_be_from(&self, node: NodeId) -> bool {
+        self.sender.is_none_or(|sender| sender == node)
     }
 
     /// Whether what is said to `peer` is sealed.

@@ -169,9 +169,10 @@ impl Download {
         }
     }
 
-    /// Whether the session `key` is with `peer`.
-    pub(crate) fn is_from(&self, key: SessionKey, peer: SocketAddr) -> bool {
-        self.peers.sessions.get(key).is_some_and(|session| session.peer() == peer)
+    /// Whether what is being handled comes from the owner of the session `key`, who is at `peer`.
+    pub(crate) fn is_from(&self, key: SessionKey, peer: SocketAddr, cx: &Context<'_>) -> bool {
+        let session = self.peers.sessions.get(key);
+        session.is_some_and(|session| session.peer() == peer && cx.may_be_from(session.owner()))
     }
 
     /// The number of bytes outstanding over paths so short that all of them may arrive at once, as of the last turn and

@@ -288,7 +288,8 @@ impl Download {
         if self.peers.on_short_answer(peer, remote) {
             return true;
         }
-        let session = self.peers.sessions.iter().find(|session| session.is_with(peer, remote));
+        let is_its = |session: &&Session| session.is_with(peer, remote) && cx.may_be_from(session.owner());
+        let session = self.peers.sessions.iter().find(is_its);
         let Some(key) = session.map(Session::key) else {
             return false;
         };

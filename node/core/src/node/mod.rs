@@ -130,14 +130,19 @@ impl Node {
             return None;
         };
         match channels.handle(from, datagram, now) {
-            Received::Opened { range, .. } => {
+            Received::Opened { range, peer } => {
+                self.shared.sender = Some(peer);
                 let plain = &datagram[range.clone()];
                 if let Ok((header, payload)) = ChunkHeader::decode(plain) {
-                    return Some((header, range.end - payload.len()..range.end));
+                    let is_its = self.is_from_owner(&header, from, now);
+                    self.shared.sender = None;
+                    self.shared.counters.unexpected += u64::from(!is_its);
+                    return is_its.then_some((header, range.end - payload.len()..range.end));
                 }
                 self.handle_plain(from, plain, now);
             }
-            Received::Greeted { early, .. } => {
+            Received::Greeted { early, peer } => {
+                self.shared.sender = Some(peer);
                 early.iter().for_each(|plain| self.handle_plain(from, plain, now));
             }
             Received::Answered => {
@@ -147,7 +152,19 @@ impl Node {
             }
             Received::Nothing => {}
         }
+        self.shared.sender = None;
         None
+    }
+
+    /// Whether a CHUNK comes from the owner in whose session it is.
+    fn is_from_owner(&mut self, header: &ChunkHeader, from: SocketAddr, now: Timestamp) -> bool {
+        let cx = self.shared.context(now);
+        match cx.routes.find(header.conversation) {
+            Some(Route::Download(id, key)) => {
+                self.downloads.get_mut(id).is_some_and(|download| download.is_from(key, from, &cx))
+            }
+            _ => false,
+        }
     }
 
     /// Whether an answer can go to the address: it has a port, and is not that of a group or of nobody.
@@ -199,17 +216,17 @@ impl Node {
         length: usize,
         now: Timestamp,
     ) -> Option<Placement> {
-        let Some(Route::Download(id, key)) = self.shared.routes.find(header.conversation) else {
-            self.shared.counters.unexpected += 1;
+        let cx = &mut self.shared.context(now);
+        let Some(Route::Download(id, key)) = cx.routes.find(header.conversation) else {
+            cx.counters.unexpected += 1;
             return None;
         };
-        let Some(download) =
-            self.downloads.get_mut(id).filter(|download| download.is_from(key, unscoped(from)))
-        else {
-            self.shared.counters.unexpected += 1;
+        let is_its = |download: &&mut Download| download.is_from(key, unscoped(from), cx);
+        let Some(download) = self.downloads.get_mut(id).filter(is_its) else {
+            cx.counters.unexpected += 1;
             return None;
         };
-        download.handle_chunk(key, header, length, &mut self.shared.context(now))
+        download.handle_chunk(key, header, length, cx)
     }
 
     /// Counts a datagram that the driver could not decode.
@@ -235,7 +252,9 @@ impl Node {
                 self.introduce(now);
             }
             Some(Route::Download(id, key)) => match self.downloads.get_mut(id) {
-                Some(download) if download.is_from(key, from) => download.handle_message(key, message, cx),
+                Some(download) if download.is_from(key, from, cx) => {
+                    download.handle_message(key, message, cx);
+                }
                 _ => cx.counters.unexpected += 1,
             },
             None => match message {

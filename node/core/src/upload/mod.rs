@@ -62,7 +62,7 @@ pub(crate) use peer_seen::PeerSeen;
 use penalties::Penalties;
 pub(crate) use served_content::ServedContent;
 use session::UploadSession;
-use sessions::Sessions;
+use sessions::{SessionMut, Sessions};
 use slot_allocation::SlotAllocation;
 
 /// A downloader that finds all sessions taken tries again after this many milliseconds.
@@ -211,13 +211,14 @@ impl Uploads {
 
     /// Handles HELLO. Its conversation is the number that the downloader has chosen.
     pub(crate) fn handle_hello(&mut self, from: SocketAddr, hello: &Hello, cx: &mut Context<'_>) {
-        let proven = cx.proven(from);
-        if proven.is_some_and(|node| node != hello.node) {
+        let known = self.sessions.find(from, hello.conversation);
+        let is_anothers = |ours| self.sessions.get(ours).is_some_and(|session| session.node != hello.node);
+        if !cx.may_be_from(hello.node) || cx.sender.is_some() && known.is_some_and(is_anothers) {
             // Nobody speaks in the name of another.
             cx.counters.unexpected += 1;
             return;
         }
-        if proven.is_none() && !self.cookie_jar.accepts(hello.cookie, from, cx.now) {
+        if cx.sender.is_none() && !self.cookie_jar.accepts(hello.cookie, from, cx.now) {
             cx.counters.unproven += 1;
             let cookie = self.cookie_jar.bake(from, cx.now);
             let retry = Retry { nonce: hello.nonce, echoed_at: hello.sent_at, cookie };
@@ -228,7 +229,6 @@ impl Uploads {
             cx.send(from, hello.conversation, &GONE);
             return;
         };
-        let known = self.sessions.find(from, hello.conversation);
         let Some(ours) = known.or_else(|| self.open_session(from, hello, share, cx)) else {
             let busy = Control { operation: Operation::Busy, retry_after_ms: CROWDED_RETRY_MS, request: 0 };
             cx.send(from, hello.conversation, &busy);
@@ -271,7 +271,8 @@ impl Uploads {
         message: &NodeToNode,
         cx: &mut Context<'_>,
     ) {
-        let Some(mut session) = self.sessions.get_mut(ours).filter(|session| session.peer == from) else {
+        let is_its = |session: &SessionMut<'_>| session.peer == from && cx.may_be_from(session.node);
+        let Some(mut session) = self.sessions.get_mut(ours).filter(is_its) else {
             Uploads::reject_unexpected(from, ours, message, cx);
             return;
         };
