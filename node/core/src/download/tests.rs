@@ -96,3 +96,26 @@ fn where_the_tracker_is_far_the_first_hello_of_one_owner_goes_out_twice() {
         assert_eq!(counts, sent, "far {is_far}");
     }
 }
+
+/// Somebody on the path can open a channel at an owner's address, under a key of its own, and knows the session's number.
+#[test]
+fn in_a_session_only_its_owner_is_heard_whoever_else_has_a_channel_at_its_address() {
+    let (mut shared, mut download) = (shared(), download());
+    let (owner, peer) = (NodeId::from_bytes([1; 16]), SocketAddr::from(([10, 0, 0, 1], 7000)));
+    let Owners::Content(mut found) = film() else { unreachable!("one content has the name") };
+    let named = Owner { node: owner, endpoint: peer.into(), permille: Permille::COMPLETE };
+    assert!(found.owners.push(named).is_ok(), "there is space");
+    download.handle_owners(&Owners::Content(found), false, &mut shared.context(NOW));
+    download.poll(&mut shared.context(NOW));
+    let key = download.peers.sessions.iter().next().expect("the owner is greeted").key();
+    let elsewhere = SocketAddr::from(([10, 0, 0, 2], 7000));
+    for (sender, from, is_heard) in [
+        (None, peer, true),
+        (Some(owner), peer, true),
+        (Some(NodeId::from_bytes([9; 16])), peer, false),
+        (Some(owner), elsewhere, false),
+    ] {
+        shared.sender = sender;
+        assert_eq!(download.is_from(key, from, &shared.context(NOW)), is_heard, "{sender:?} at {from}");
+    }
+}

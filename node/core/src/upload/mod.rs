@@ -433,3 +433,6 @@ impl Uploads {
         self.sessions.iter().map(status).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
