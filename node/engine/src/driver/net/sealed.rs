@@ -41,7 +41,9 @@ impl SealedSender {
         sealer: &mut Sealer,
         next: &mut usize,
     ) -> io::Result<()> {
-        let segment = usize::from(burst.segment_size) + CHUNK_HEADER + SEALED_OVERHEAD;
+        // A range of one segment may be shorter than that, and so is the PING beside it.
+        let longest = usize::from(burst.segment_size).min(burst.length as usize);
+        let segment = longest + CHUNK_HEADER + SEALED_OVERHEAD;
         while *next < burst.datagrams() {
             let may_join = !burst.no_gso && state.max_gso_segments() > 1;
             let most = if may_join { (MAX_DATAGRAM / segment).clamp(1, MAX_BURST_SEGMENTS) } else { 1 };
@@ -133,3 +135,6 @@ fn read(source: Bytes<'_>, burst: &Burst, slots: &mut [IoSliceMut<'_>], start: u
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
