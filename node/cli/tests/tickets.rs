@@ -126,9 +126,10 @@ fn the_prompt_takes_tickets_and_says_when_it_asks_another_tracker() {
     let scene = Scene::new();
     let (_other, elsewhere) = scene.place.tracker();
     let prompt = |folder: &str, tracker: &str| {
-        let folder = scene.place.folder(folder);
-        let flags =
-            ["--dir", folder.to_str().expect("text"), "--tracker", tracker, "--listen", "127.0.0.1:0"];
+        // A node of its own each time: the same one shares again what it fetched, and then owns what it asks for.
+        let path = scene.place.folder(folder);
+        let path = path.to_str().expect("text");
+        let flags = ["--id", folder, "--dir", path, "--tracker", tracker, "--listen", "127.0.0.1:0"];
         let line = format!("download {}\n", scene.ticket);
         let (status, lines) =
             Program::start_with_input(&mut scene.place.riffle(&flags), line.as_bytes()).end();
