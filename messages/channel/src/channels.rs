@@ -615,6 +615,30 @@ impl Channels {
         self.remembered.insert(address, remembered);
     }
 
+    /// Whether a datagram of a channel from `from` is one for these channels: it shows that its sender knows a secret of
+    /// their swarm, or belongs to a channel that is open here or is being opened. Where several swarms share a socket,
+    /// it says which of them a datagram is for.
+    #[must_use]
+    pub fn concerns(&self, from: SocketAddr, datagram: &[u8]) -> bool {
+        let from = canonical(from);
+        let Ok(Header { kind, conversation }) = Header::decode(datagram) else { return false };
+        match kind {
+            Kind::Knock | Kind::Initiate => datagram
+                .split_last_chunk::<SWARM_TAG>()
+                .is_some_and(|(message, tag)| self.swarms.of_tag(message, tag).is_some()),
+            Kind::Sealed => {
+                let numbers = self.table.numbers_of(conversation);
+                self.table.contains(numbers, from)
+                    || self.attempts.get(&from).is_some_and(|attempt| attempt.numbers == numbers)
+            }
+            Kind::Cookie | Kind::Accept => {
+                self.attempts.get(&from).is_some_and(|attempt| attempt.numbers.channel() == conversation)
+            }
+            Kind::Unknown => self.table.of_remote(from, conversation).is_some(),
+            _ => false,
+        }
+    }
+
     /// Takes in a datagram of a channel ([`Kind::is_channel`]), and opens it where it stands if it is sealed.
     pub fn handle(&mut self, from: SocketAddr, datagram: &mut [u8], now: Timestamp) -> Received {
         let from = canonical(from);

@@ -274,6 +274,11 @@ impl Table {
         Some(channel)
     }
 
+    /// Whether the channel with these numbers is one with `address`.
+    pub(crate) fn contains(&self, numbers: Numbers, address: SocketAddr) -> bool {
+        self.by_number.get(&numbers.channel().0).is_some_and(|channel| channel.address == address)
+    }
+
     pub(crate) fn get_mut(&mut self, numbers: Numbers, address: SocketAddr) -> Option<&mut Channel> {
         let number = numbers.channel().0;
         self.by_number.get(&number).filter(|channel| channel.address == address)?;

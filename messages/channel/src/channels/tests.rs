@@ -702,3 +702,33 @@ fn that_somebody_is_spoken_to_in_the_clear_is_news_once_and_only_when_they_are_h
     pair.sides[0].tell_of_the_clear(at);
     assert_eq!(pair.sides[0].take_news(), [], "nothing else is wanted");
 }
+
+#[test]
+fn of_several_swarms_behind_one_socket_each_datagram_of_an_exchange_concerns_its_own_alone() {
+    let mut pair = Pair::of([secret(1), secret(1)]);
+    let mut others = [endpoint(0, Role::Node, secret(2)), endpoint(1, Role::Node, SwarmSecret::open())];
+    pair.meet(0);
+    let mut on_way = pair.say(0, &datagram(Kind::Need, 8, b"who has it?"));
+    let mut to = 1;
+    let mut kinds = Vec::new();
+    for _ in 0..4 {
+        for bytes in &on_way {
+            let kind = Header::decode(bytes).expect("a header").kind;
+            kinds.push(kind);
+            let from = address(1 - to);
+            assert!(pair.sides[to].concerns(from, bytes), "{kind:?}");
+            assert!(!others[to].concerns(from, bytes), "{kind:?}");
+            let elsewhere = SocketAddr::from(([10, 9, 9, 9], 9));
+            let is_greeting = matches!(kind, Kind::Knock | Kind::Initiate);
+            assert_eq!(pair.sides[to].concerns(elsewhere, bytes), is_greeting, "{kind:?}");
+        }
+        pair.take(to, std::mem::take(&mut on_way));
+        on_way = pair.leaving(to);
+        if kinds.last() == Some(&Kind::Initiate) {
+            on_way.extend(pair.say(to, &datagram(Kind::Owners, 8, b"you have")));
+        }
+        to = 1 - to;
+    }
+    assert_eq!(kinds, [Kind::Knock, Kind::Cookie, Kind::Initiate, Kind::Accept, Kind::Sealed]);
+    assert!(others.iter_mut().all(|other| !other.has_outbox()));
+}
