@@ -102,4 +102,11 @@ impl AeadKey {
     pub(crate) fn open(&self, number: u64, header: &[u8], text: &mut [u8]) -> bool {
         self.key.open_in_place(self.nonce(number), Aad::from(header), text).is_ok()
     }
+
+    /// Opens `text`, whose last bytes are its tag, into `plain`, which is shorter by the tag. Returns whether it is
+    /// authentic; if it is not, `plain` is of no use any more.
+    pub(crate) fn open_into(&self, number: u64, header: &[u8], text: &[u8], plain: &mut [u8]) -> bool {
+        let Some((text, tag)) = text.split_last_chunk::<TAG_LENGTH>() else { return false };
+        self.key.open_separate_gather(self.nonce(number), Aad::from(header), text, tag, plain).is_ok()
+    }
 }

@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use messages::{
-    BootEpoch, Conversation, Cookie, CookieJar, HEADER_LENGTH, Header, Host, Kind, NodeId, Timestamp,
-    canonical,
+    BootEpoch, ChunkHeader, Conversation, Cookie, CookieJar, HEADER_LENGTH, Header, Host, Kind, NodeId,
+    Timestamp, canonical,
 };
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -18,7 +18,7 @@ use crate::aead::Suite;
 use crate::attempt::{Attempt, AttemptState};
 use crate::budget::Budget;
 use crate::direction::{NotOpened, Opener, Sealer};
-use crate::frame::{self, Numbers};
+use crate::frame::{self, Numbers, OPENED_CHUNK_PREFIX};
 use crate::handshake::{
     self, ACCEPT, Agreed, HandshakeTime, INITIATE, NOISE_AT, ResetToken, SWARM_TAG, Terms,
 };
@@ -133,6 +133,15 @@ pub enum Received {
     Answered,
     /// There is nothing in it for the layer above.
     Nothing,
+}
+
+/// A CHUNK that was opened to where its payload was expected to belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenedChunk {
+    /// What stood before its payload.
+    pub header: ChunkHeader,
+    /// Who said it.
+    pub peer: NodeId,
 }
 
 /// One open channel, for screens.
@@ -672,9 +681,57 @@ impl Channels {
         datagram: &mut [u8],
         now: Timestamp,
     ) -> Received {
-        if !frame::is_long_enough(datagram) {
+        let peer = self.open_sealed((from, conversation), datagram, now, Opener::open);
+        let opened = peer.and_then(|peer| Some((frame::unwrap(datagram)?, peer)));
+        opened.map_or(Received::Nothing, |(range, peer)| Received::Opened { range, peer })
+    }
+
+    /// Opens a sealed datagram from `from` that is expected to be a CHUNK: its payload is written to the end of `room`,
+    /// [`OPENED_CHUNK_PREFIX`] bytes from its start, and what stood before it stands there again. `room` has as many
+    /// bytes as are sealed in the datagram ([`sealed_length`](crate::sealed_length)). What turns out to be no CHUNK is
+    /// opened where it stands. Unless a CHUNK is returned, what is in the payload's room has no meaning.
+    pub fn open_chunk(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        room: &mut [u8],
+        now: Timestamp,
+    ) -> Result<OpenedChunk, Received> {
+        let from = canonical(from);
+        let fits = crate::sealed_length(datagram).is_some_and(|length| length == room.len());
+        let is_sealed = Header::decode(datagram).ok().filter(|header| header.kind == Kind::Sealed);
+        let (Some(Header { conversation, .. }), Some(prefix), true) =
+            (is_sealed, room.first_chunk::<OPENED_CHUNK_PREFIX>().copied(), fits)
+        else {
+            return Err(self.handle(from, datagram, now));
+        };
+        let peer = self.open_sealed((from, conversation), datagram, now, |opener, datagram| {
+            opener.open_into(datagram, room)
+        });
+        let (at, payload) = room.split_at_mut(OPENED_CHUNK_PREFIX);
+        let mut opened = prefix;
+        at.swap_with_slice(&mut opened);
+        let Some(peer) = peer else { return Err(Received::Nothing) };
+        if let Some(header) = frame::chunk_header(conversation, &opened) {
+            return Ok(OpenedChunk { header, peer });
+        }
+        frame::put_back(datagram, &opened, payload);
+        let range = frame::unwrap(datagram);
+        Err(range.map_or(Received::Nothing, |range| Received::Opened { range, peer }))
+    }
+
+    /// Opens a datagram over the channel of `conversation` with who is at `from`, by `open`. Returns who said it, if it is
+    /// authentic.
+    fn open_sealed(
+        &mut self,
+        (from, conversation): (SocketAddr, Conversation),
+        datagram: &mut [u8],
+        now: Timestamp,
+        open: impl FnOnce(&mut Opener, &mut [u8]) -> Result<(), NotOpened>,
+    ) -> Option<NodeId> {
+        if self.policy.with(from) == Encryption::Never || !frame::is_long_enough(datagram) {
             self.counters.refused += 1;
-            return Received::Nothing;
+            return None;
         }
         self.table.on_time(now);
         let numbers = self.table.numbers_of(conversation);
@@ -685,27 +742,24 @@ impl Channels {
                 Some(attempt) => attempt.keep_ahead(datagram),
                 None => self.say_unknown(from, conversation),
             }
-            return Received::Nothing;
+            return None;
         };
-        match channel.opener.open(datagram) {
+        match open(&mut channel.opener, datagram) {
             Ok(()) => {}
             Err(NotOpened::Replayed) => {
                 self.counters.replayed += 1;
-                return Received::Nothing;
+                return None;
             }
             Err(NotOpened::Forged) => {
                 self.counters.forged += 1;
-                return Received::Nothing;
+                return None;
             }
         }
         channel.unconfirmed = None;
         channel.unanswered_since = None;
         let peer = channel.node;
         self.table.touch(numbers, now);
-        match frame::unwrap(datagram) {
-            Some(range) => Received::Opened { range, peer },
-            None => Received::Nothing,
-        }
+        Some(peer)
     }
 
     /// Tells who uses a channel that is not known here, with the token that only this endpoint and the channel's other

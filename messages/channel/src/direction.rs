@@ -146,6 +146,21 @@ impl Opener {
     /// Opens `datagram` where it stands.
     pub(crate) fn open(&mut self, datagram: &mut [u8]) -> Result<(), NotOpened> {
         let (header, text) = datagram.split_at_mut(frame::TEXT_AT);
+        self.open_with(header, |key, number, aad| key.open(number, aad, text))
+    }
+
+    /// Opens `datagram` into `plain`, which has as many bytes as are sealed in it.
+    pub(crate) fn open_into(&mut self, datagram: &[u8], plain: &mut [u8]) -> Result<(), NotOpened> {
+        let (header, text) = datagram.split_at(frame::TEXT_AT);
+        self.open_with(header, |key, number, aad| key.open_into(number, aad, text, plain))
+    }
+
+    /// Opens the datagram that begins with `header` by `open`, which says whether it is authentic under that key.
+    fn open_with(
+        &mut self,
+        header: &[u8],
+        open: impl FnOnce(&AeadKey, u64, &[u8]) -> bool,
+    ) -> Result<(), NotOpened> {
         let number = self.window.expand(frame::packet_number(header));
         if !self.window.is_new(number) {
             return Err(NotOpened::Replayed);
@@ -154,7 +169,7 @@ impl Opener {
         let aad = &header[..frame::AUTHENTICATED];
         if generation == self.current.number + 1 {
             let mut next = self.current.next();
-            if !next.key(self.suite).open(number, aad, text) {
+            if !open(next.key(self.suite), number, aad) {
                 return Err(NotOpened::Forged);
             }
             self.previous = Some(Box::new(std::mem::replace(&mut self.current, next)));
@@ -164,7 +179,7 @@ impl Opener {
             } else {
                 self.previous.as_deref_mut().filter(|previous| previous.number == generation)
             };
-            if !of_number.is_some_and(|generation| generation.key(self.suite).open(number, aad, text)) {
+            if !of_number.is_some_and(|generation| open(generation.key(self.suite), number, aad)) {
                 return Err(NotOpened::Forged);
             }
         }

@@ -14,6 +14,8 @@ pub(crate) const AUTHENTICATED: usize = HEADER_LENGTH;
 pub const SEALED_OVERHEAD: usize = TEXT_AT + 1 + TAG_LENGTH - HEADER_LENGTH;
 /// What stands before the payload of a sealed CHUNK, in bytes.
 pub const SEALED_CHUNK_PREFIX: usize = TEXT_AT + 1 + CHUNK_HEADER - HEADER_LENGTH;
+/// How much of [`SEALED_CHUNK_PREFIX`] is sealed, in bytes: so much stands before the payload in what is opened.
+pub const OPENED_CHUNK_PREFIX: usize = SEALED_CHUNK_PREFIX - TEXT_AT;
 /// Bytes of a conversation.
 const CONVERSATION_LENGTH: usize = 4;
 
@@ -96,6 +98,19 @@ pub(crate) fn chunk_prefix(number: u64, chunk: &ChunkHeader) -> [u8; SEALED_CHUN
     prefix
 }
 
+/// The header of the CHUNK of `conversation` that begins with `opened`. `None`: it is no CHUNK.
+pub(crate) fn chunk_header(
+    conversation: Conversation,
+    opened: &[u8; OPENED_CHUNK_PREFIX],
+) -> Option<ChunkHeader> {
+    let mut header = [0; CHUNK_HEADER + 1];
+    header[..HEADER_LENGTH].copy_from_slice(&Header { kind: Kind::Chunk, conversation }.encode());
+    header[HEADER_LENGTH..CHUNK_HEADER].copy_from_slice(&opened[1..]);
+    // A CHUNK has a payload, which is elsewhere.
+    let decoded = ChunkHeader::decode(&header).ok();
+    decoded.filter(|_| opened[0] == Kind::Chunk as u8).map(|(header, _)| header)
+}
+
 /// The packet number that travels with a frame of at least [`TEXT_AT`] bytes.
 pub(crate) fn packet_number(header: &[u8]) -> u32 {
     u32::from_le_bytes([header[8], header[9], header[10], header[11]])
@@ -104,6 +119,19 @@ pub(crate) fn packet_number(header: &[u8]) -> u32 {
 /// Whether `datagram` is long enough for a sealed one.
 pub(crate) const fn is_long_enough(datagram: &[u8]) -> bool {
     datagram.len() > TEXT_AT + TAG_LENGTH
+}
+
+/// How many bytes are sealed in a sealed datagram. `None`: it is too short to be one.
+#[must_use]
+pub const fn sealed_length(datagram: &[u8]) -> Option<usize> {
+    if is_long_enough(datagram) { Some(datagram.len() - TEXT_AT - TAG_LENGTH) } else { None }
+}
+
+/// Puts what was opened elsewhere where it was sealed: `start`, and behind it `rest`.
+pub(crate) fn put_back(datagram: &mut [u8], start: &[u8], rest: &[u8]) {
+    let (at_start, behind) = datagram[TEXT_AT..].split_at_mut(start.len());
+    at_start.copy_from_slice(start);
+    behind[..rest.len()].copy_from_slice(rest);
 }
 
 /// Makes an opened frame a datagram again, where it stands, and returns which bytes it is. `None`: what was sealed is

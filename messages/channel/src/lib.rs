@@ -22,9 +22,11 @@ mod text;
 mod ticket;
 
 pub use aead::Suite;
-pub use channels::{ChannelCounters, ChannelNews, ChannelSettings, Channels, PeerChannel, Received, Role};
+pub use channels::{
+    ChannelCounters, ChannelNews, ChannelSettings, Channels, OpenedChunk, PeerChannel, Received, Role,
+};
 pub use direction::Sealer;
-pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
+pub use frame::{OPENED_CHUNK_PREFIX, SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH, sealed_length};
 pub use identity::{PublicKey, StaticKey};
 pub use knock::Knock;
 pub use policy::{Encryption, Policy};

@@ -17,6 +17,7 @@ mod local_content;
 mod meter;
 mod node;
 mod output;
+mod piece_buffers;
 mod query;
 mod runs;
 mod status;
@@ -42,6 +43,7 @@ pub use node::{Identity, Node};
 pub use output::{
     BufferChange, Burst, BurstPart, Outgoing, Output, PingAmong, Placement, Reason, Source, Wait,
 };
+pub use piece_buffers::PieceBuffers;
 pub use status::{
     ChannelStatus, Counters, DownloadStatus, Holders, OwnerState, OwnerStatus, ShareStatus, Status,
     TrackerStanding, UploadStanding, UploadStatus,

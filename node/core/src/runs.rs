@@ -79,8 +79,7 @@ impl Runs {
     }
 
     /// Whether every number of `run` is in the set.
-    #[cfg(test)]
-    fn contains(&self, run: Range<u32>) -> bool {
+    pub(crate) fn contains(&self, run: Range<u32>) -> bool {
         run.is_empty() || self.within(run.clone()).any(|part| part == run)
     }
 }

@@ -146,6 +146,17 @@ fn a_conversation_of_the_channel_costs_twenty_one_bytes() {
 
 #[test]
 fn sealed_chunks_are_opened_like_any_other_datagram() {
+    let (mut pair, header, frame) = pair_with_chunk();
+    assert!(!frame.windows(16).any(|run| run == [7; 16]));
+    let opened = pair.take(0, vec![frame]);
+    let (found, payload) = messages::ChunkHeader::decode(&opened[0]).expect("a CHUNK");
+    assert_eq!((found, payload), (header, &[7; 1000][..]));
+    let other = Conversation(!header.conversation.0);
+    assert!(pair.sides[1].sealer(address(0), other).is_none(), "not of any channel");
+}
+
+/// A pair with a channel, and a sealed CHUNK of 1000 sevens for the first of them.
+fn pair_with_chunk() -> (Pair, messages::ChunkHeader, Vec<u8>) {
     let mut pair = Pair::new();
     pair.meet(0);
     let mut rng = StdRng::seed_from_u64(1);
@@ -168,11 +179,65 @@ fn sealed_chunks_are_opened_like_any_other_datagram() {
     frame[frame::SEALED_CHUNK_PREFIX..][..1000].fill(7);
     let sealer = pair.sides[1].sealer(address(0), ours).expect("a channel with the conversation");
     sealer.seal_chunk(&header, &mut frame);
-    assert!(!frame.windows(16).any(|run| run == [7; 16]));
-    let opened = pair.take(0, vec![frame]);
-    let (found, payload) = messages::ChunkHeader::decode(&opened[0]).expect("a CHUNK");
-    assert_eq!((found, payload), (header, &[7; 1000][..]));
-    assert!(pair.sides[1].sealer(address(0), Conversation(!ours.0)).is_none(), "not of any channel");
+    (pair, header, frame)
+}
+
+/// Room for the payload of a CHUNK of 1000 bytes, behind bytes that stay.
+fn room() -> Vec<u8> {
+    vec![b'p'; OPENED_CHUNK_PREFIX + 1000]
+}
+
+#[test]
+fn a_chunk_is_opened_to_where_it_belongs_and_what_stands_before_that_stays() {
+    let (mut pair, header, mut frame) = pair_with_chunk();
+    let (now, mut room) = (pair.now, room());
+    let peer = pair.sides[1].node_id();
+    let opened = pair.sides[0].open_chunk(address(1), &mut frame, &mut room, now);
+    assert_eq!(opened, Ok(OpenedChunk { header, peer }));
+    assert_eq!(room[..OPENED_CHUNK_PREFIX], [b'p'; OPENED_CHUNK_PREFIX]);
+    assert_eq!(room[OPENED_CHUNK_PREFIX..], [7; 1000]);
+    let again = pair.sides[0].open_chunk(address(1), &mut frame, &mut room, now);
+    assert_eq!(again, Err(Received::Nothing), "once");
+    assert_eq!(pair.sides[0].counters().replayed, 1);
+}
+
+#[test]
+fn what_was_expected_to_be_a_chunk_and_is_none_is_opened_all_the_same() {
+    let (mut pair, header, _) = pair_with_chunk();
+    let now = pair.now;
+    // As long as the CHUNK: of the session, and of another conversation.
+    for conversation in [header.conversation.0, 77] {
+        let mut room = room();
+        let overhead = if conversation == 77 { 4 } else { 0 };
+        let body = vec![9; 1000 + messages::CHUNK_HEADER - HEADER_LENGTH - overhead];
+        let welcome = datagram(Kind::Welcome, conversation, &body);
+        let mut sealed = pair.say(1, &welcome).remove(0);
+        assert_eq!(sealed.len(), room.len() + frame::TEXT_AT + TAG_LENGTH);
+        let opened = pair.sides[0].open_chunk(address(1), &mut sealed, &mut room, now);
+        let Err(Received::Opened { range, peer }) = opened else { panic!("{opened:?}") };
+        assert_eq!((&sealed[range], peer), (&welcome[..], pair.sides[1].node_id()));
+        assert_eq!(room[..OPENED_CHUNK_PREFIX], [b'p'; OPENED_CHUNK_PREFIX]);
+    }
+}
+
+#[test]
+fn a_forged_chunk_is_nothing_and_the_real_one_is_opened_after_it() {
+    let (mut pair, header, frame) = pair_with_chunk();
+    let (now, mut room) = (pair.now, room());
+    for at in [0, 5, 9, 12, 40, frame.len() - 1] {
+        let mut forged = frame.clone();
+        forged[at] ^= 1;
+        let opened = pair.sides[0].open_chunk(address(1), &mut forged, &mut room, now);
+        assert_eq!(opened, Err(Received::Nothing), "byte {at} was changed");
+        assert_eq!(room[..OPENED_CHUNK_PREFIX], [b'p'; OPENED_CHUNK_PREFIX]);
+    }
+    let opened = pair.sides[0].open_chunk(address(1), &mut frame.clone(), &mut room, now);
+    assert_eq!(opened.map(|chunk| chunk.header), Ok(header));
+    // Room for another payload than it has: it is opened where it stands.
+    let (mut pair, header, mut frame) = pair_with_chunk();
+    let opened = pair.sides[0].open_chunk(address(1), &mut frame, &mut [0; 500], now);
+    let Err(Received::Opened { range, .. }) = opened else { panic!("{opened:?}") };
+    assert_eq!(messages::ChunkHeader::decode(&frame[range]), Ok((header, &[7; 1000][..])));
 }
 
 #[test]

@@ -227,6 +227,14 @@ impl Assembly {
         Some(Placement { buffer: self.buffer, offset })
     }
 
+    /// Where a payload of exactly `range` from `session` belongs, if [`Assembly::place`] would accept all of it and nothing
+    /// of it is here.
+    pub(crate) fn expected_place(&self, session: SessionKey, range: ByteRange) -> Option<Placement> {
+        let is_refused = self.only.is_some_and(|only| only != session);
+        let is_missing = self.missing.contains(range.offset()..range.end());
+        (!is_refused && is_missing).then_some(Placement { buffer: self.buffer, offset: range.offset() })
+    }
+
     /// Marks the missing bytes of `range`, which did not arrive, as to be asked for again by the session `by`, or by
     /// any session if that is `None`.
     pub(crate) fn ask_again(&mut self, range: ByteRange, by: Option<SessionKey>) {
@@ -366,6 +374,19 @@ mod tests {
         assembly.distrust(FIRST);
         assert_eq!((assembly.arrived(), assembly.only()), (0, None));
         assert!(assembly.place(SECOND, 0, 50).is_some());
+    }
+
+    #[test]
+    fn a_place_is_expected_only_where_every_byte_is_missing() {
+        let mut assembly = assembly(100).exclusive(FIRST);
+        let range = |offset, length| ByteRange::new(PieceIndex(3), offset, length).expect("a range");
+        let expected = Placement { buffer: BufferId(7), offset: 40 };
+        assert_eq!(assembly.expected_place(FIRST, range(40, 20)), Some(expected));
+        assert_eq!(assembly.expected_place(SECOND, range(40, 20)), None, "it would be refused");
+        assembly.place(FIRST, 50, 5);
+        assert_eq!(assembly.expected_place(FIRST, range(40, 20)), None, "some of it is here");
+        assert_eq!(assembly.expected_place(FIRST, range(40, 10)), Some(expected));
+        assert_eq!(assembly.place(FIRST, 40, 10), Some(expected), "as it was expected");
     }
 
     #[test]

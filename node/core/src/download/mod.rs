@@ -59,6 +59,7 @@ use crate::event::{Event, Failure, SessionEnd};
 use crate::ids::{DownloadId, SessionKey, ShareId};
 use crate::local_content::LocalContent;
 use crate::meter::Meter;
+use crate::output::Placement;
 use crate::query::may_still_come;
 use crate::status::Holders;
 use accounting::Accounting;
@@ -173,6 +174,19 @@ impl Download {
     pub(crate) fn is_from(&self, key: SessionKey, peer: SocketAddr, cx: &Context<'_>) -> bool {
         let session = self.peers.sessions.get(key);
         session.is_some_and(|session| session.peer() == peer && cx.may_be_from(session.owner()))
+    }
+
+    /// Where the payload of the next CHUNK of the session `key` belongs, if it has `length` bytes and comes from `peer` as
+    /// the next one that was asked for. All of it is missing.
+    pub(crate) fn expected_place(
+        &self,
+        key: SessionKey,
+        peer: SocketAddr,
+        length: usize,
+    ) -> Option<Placement> {
+        let session = self.peers.sessions.get(key).filter(|session| session.peer() == peer)?;
+        let next = session.flow()?.expected_next().filter(|next| next.length() as usize == length)?;
+        self.lifecycle.pieces()?.expected_place(session, next)
     }
 
     /// The number of bytes outstanding over paths so short that all of them may arrive at once, as of the last turn and

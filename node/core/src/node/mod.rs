@@ -1,6 +1,7 @@
 //! The node as a whole, which routes inputs to the parts and drains their outputs. The parts do not know each other;
 //! what they share, the node lends them for one call (`context`).
 
+mod arriving;
 mod downloads;
 mod poll;
 mod sharing;
@@ -129,7 +130,20 @@ impl Node {
             self.shared.counters.unexpected += 1;
             return None;
         };
-        match channels.handle(from, datagram, now) {
+        let received = channels.handle(from, datagram, now);
+        self.handle_received(from, received, datagram, now)
+    }
+
+    /// Handles what became of a datagram of a channel. Of a CHUNK it returns the header and where in `datagram` the
+    /// payload is.
+    fn handle_received(
+        &mut self,
+        from: SocketAddr,
+        received: Received,
+        datagram: &[u8],
+        now: Timestamp,
+    ) -> Option<(ChunkHeader, Range<usize>)> {
+        match received {
             Received::Opened { range, peer } => {
                 self.shared.sender = Some(peer);
                 let plain = &datagram[range.clone()];

@@ -77,6 +77,11 @@ impl Bursts {
     }
 
     /// The burst that was asked for as `request`.
+    pub(super) fn get(&self, request: u32) -> Option<&Outstanding> {
+        self.bursts.get(self.index_of(request)?)
+    }
+
+    /// The burst that was asked for as `request`.
     pub(super) fn get_mut(&mut self, request: u32) -> Option<&mut Outstanding> {
         let index = self.index_of(request)?;
         self.bursts.get_mut(index)

@@ -100,6 +100,8 @@ pub(crate) struct Flow {
     gso_probe: GsoProbe,
     burst_size: BurstSize,
     rate_control: RateControl,
+    /// The request and the index of the segment that arrived last.
+    last: (u32, u8),
 }
 
 impl Flow {
@@ -135,6 +137,7 @@ impl Flow {
             gso_probe: GsoProbe::default(),
             burst_size: BurstSize::new(),
             rate_control,
+            last: (first_request.wrapping_sub(1), u8::MAX),
         }
     }
 
@@ -276,6 +279,13 @@ impl Flow {
         self.rate_control.is_lossy()
     }
 
+    /// The segment that arrives next if the owner answers in the order of the requests and nothing is lost.
+    pub(crate) fn expected_next(&self) -> Option<ByteRange> {
+        let (request, index) = self.last;
+        let in_burst = self.bursts.get(request).and_then(|burst| burst.expected(index.checked_add(1)?));
+        in_burst.or_else(|| self.bursts.get(request.wrapping_add(1))?.expected(0))
+    }
+
     /// The latest request and its range, while nothing of it has arrived. The range is repeated in the next REQUEST, so
     /// that a lost REQUEST does not cost a round trip.
     pub(crate) fn repeatable(&self) -> Option<(u32, ByteRange)> {
@@ -294,6 +304,7 @@ impl Flow {
         let Arrival::Asked { late } = arrival else {
             return arrival;
         };
+        self.last = (header.request, header.index);
         let bytes = length as u32;
         let (asked_at, ordinal, finished) =
             (burst.asked_at(), burst.ordinal(header.index), burst.is_finished());

@@ -165,6 +165,14 @@ impl Outstanding {
         Arrival::Asked { late: self.given_up & bit != 0 }
     }
 
+    /// The bytes of the segment `index`, if there is such a segment and it has not arrived.
+    pub(super) fn expected(&self, index: u8) -> Option<ByteRange> {
+        let index = u32::from(index);
+        let is_expected = index < self.segments() && self.arrived & (1 << index) == 0;
+        let (start, end) = is_expected.then(|| self.span(index))?;
+        ByteRange::new(self.range.piece(), start, end - start)
+    }
+
     /// Gives up the segments before ordinal `before` that have not arrived, and appends them to `lost` as ranges.
     /// Returns how many bytes they are.
     pub(super) fn give_up(&mut self, before: u64, lost: &mut Vec<ByteRange>) -> u32 {

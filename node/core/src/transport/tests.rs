@@ -64,6 +64,24 @@ fn everything_that_arrives_in_order_is_asked_for_once() {
 }
 
 #[test]
+fn the_next_segment_is_expected_behind_the_last_one_and_none_twice() {
+    let mut flow = flow();
+    assert_eq!(flow.expected_next(), None, "nothing was asked for");
+    let asked = [range(0, 2500), range(8000, 1000), range(5000, 1000)];
+    let requests = asked.map(|range| flow.ask(range, at(1)));
+    for (which, index, next) in [
+        (0, 0, Some(range(1000, 1000))),
+        (0, 1, Some(range(2000, 500))),
+        (0, 2, Some(range(8000, 1000))),
+        (2, 0, None),
+        (1, 0, None),
+    ] {
+        deliver(&mut flow, requests[which], asked[which], index, at(11));
+        assert_eq!(flow.expected_next(), next, "behind segment {index} of burst {which}");
+    }
+}
+
+#[test]
 fn what_is_there_is_taken_back_and_what_is_not_is_still_expected() {
     let mut flow = flow();
     let (first, whole) = (range(0, 3000), range(3000, 1000));

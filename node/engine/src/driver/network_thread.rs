@@ -12,7 +12,7 @@ use std::time::Duration;
 use channel::SwarmSecrets;
 use messages::{ChunkHeader, FileMetadata, Kind, Outboard, Timestamp};
 use riffle_core::{
-    Burst, Command, DiskResult, DownloadId, FinishedTarget, Node, Output, ShareId, Status, Wait,
+    Burst, Command, DiskResult, DownloadId, FinishedTarget, Node, Output, PieceBuffers, ShareId, Status, Wait,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
@@ -142,11 +142,7 @@ impl NetworkThread {
             let now = self.clock.now();
             for (from, datagram) in self.receiver.datagrams() {
                 if Kind::is_channel(datagram) {
-                    if let Some((header, at)) = self.node.open(from, datagram, now)
-                        && let Some(place) = self.node.handle_opened_chunk(from, &header, at.len(), now)
-                    {
-                        self.pool.write(place, &datagram[at]);
-                    }
+                    self.node.receive_sealed(from, datagram, &mut self.pool, now);
                 } else if datagram.get(KIND_AT) == Some(&(Kind::Chunk as u8))
                     && let Ok((header, payload)) = ChunkHeader::decode(datagram)
                 {

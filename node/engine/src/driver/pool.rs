@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use riffle_core::{BufferChange, BufferId, Placement};
+use riffle_core::{BufferChange, BufferId, PieceBuffers, Placement};
 
 use crate::platform::aligned_bytes::AlignedBytes;
 
@@ -53,20 +53,6 @@ impl Pool {
         }
     }
 
-    /// Copies the payload of a CHUNK to its place.
-    pub(crate) fn write(&mut self, place: Placement, payload: &[u8]) {
-        let Some(BufferState::Here(memory)) = self.buffers.get_mut(&place.buffer) else {
-            debug_assert!(false, "{:?} is not here", place.buffer);
-            return;
-        };
-        let start = place.offset as usize;
-        if let Some(to) = memory.get_mut(start..start + payload.len()) {
-            to.copy_from_slice(payload);
-        } else {
-            debug_assert!(false, "{place:?} has no room for {} bytes", payload.len());
-        }
-    }
-
     /// Takes a buffer's memory out of the pool, to be moved to a worker. Empty when the memory is not in the pool.
     pub(crate) fn lend(&mut self, buffer: BufferId) -> AlignedBytes {
         match self.buffers.insert(buffer, BufferState::Lent) {
@@ -98,6 +84,26 @@ impl Pool {
     }
 }
 
+impl PieceBuffers for Pool {
+    fn room(&mut self, place: Placement, before: usize, length: usize) -> Option<&mut [u8]> {
+        let Some(BufferState::Here(memory)) = self.buffers.get_mut(&place.buffer) else { return None };
+        let at = place.offset as usize;
+        memory.get_mut(at.checked_sub(before)?..at + length)
+    }
+
+    fn write(&mut self, place: Placement, payload: &[u8]) {
+        match self.room(place, 0, payload.len()) {
+            Some(room) => room.copy_from_slice(payload),
+            None => debug_assert!(false, "{place:?} has no room for {} bytes", payload.len()),
+        }
+    }
+
+    fn copy(&mut self, from: Placement, to: Placement, length: usize) {
+        let bytes = self.room(from, 0, length).map(|room| room.to_vec());
+        bytes.into_iter().for_each(|bytes| self.write(to, &bytes));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,6 +124,21 @@ mod tests {
         assert_eq!(&memory[..9], b"now later");
         pool.put_back(FIRST, memory);
         assert_eq!(&pool.lend(FIRST)[..9], b"now later");
+    }
+
+    #[test]
+    fn there_is_room_in_what_is_here_and_what_was_written_elsewhere_is_copied_to_its_place() {
+        let mut pool = Pool::default();
+        allocate(&mut pool, FIRST, 16);
+        allocate(&mut pool, BufferId(2), 16);
+        let at = |offset| Placement { buffer: FIRST, offset };
+        pool.write(at(0), b"before, text");
+        assert_eq!(pool.room(at(8), 8, 4).map(|room| &*room), Some(&b"before, text"[..]));
+        assert!(pool.room(at(7), 8, 4).is_none(), "nothing stands before it");
+        assert!(pool.room(at(8), 0, 9).is_none(), "nothing stands behind it");
+        pool.copy(at(8), Placement { buffer: BufferId(2), offset: 3 }, 4);
+        assert_eq!(&pool.lend(BufferId(2))[3..7], b"text");
+        assert!(pool.room(Placement { buffer: BufferId(2), offset: 3 }, 0, 4).is_none(), "it is away");
     }
 
     #[test]

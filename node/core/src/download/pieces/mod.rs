@@ -205,6 +205,13 @@ impl Pieces {
         if refused { None } else { assembly.place(session.key(), offset, length) }
     }
 
+    /// Where the payload of a CHUNK of exactly `range` from `session` belongs, if all of it is missing.
+    pub(crate) fn expected_place(&self, session: &Session, range: ByteRange) -> Option<Placement> {
+        let assembly = self.assemblies.get(&range.piece())?;
+        let refused = session.on_parole && assembly.only() != Some(session.key());
+        if refused { None } else { assembly.expected_place(session.key(), range) }
+    }
+
     /// Whether any bytes of the begun `piece` had to be asked for again.
     pub(crate) fn is_asked_again(&self, piece: PieceIndex) -> bool {
         self.assemblies.get(&piece).is_some_and(Assembly::is_asked_again)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use messages::{ContentId, FileMetadata, Layout, LengthProof, piece_value};
 use riffle_core::{
     BufferChange, BufferId, DiskErrorKind, Existing, FetchPlan, FolderOptions, HashedAgain, Opened,
-    RecheckReason, StoreError,
+    PieceBuffers, RecheckReason, StoreError,
 };
 use tokio::sync::mpsc;
 
