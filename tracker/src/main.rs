@@ -23,6 +23,7 @@ Ctrl-C ends it; nodes keep their downloads and come back when a tracker answers 
 Exit codes: 0 done, 2 usage, settings or port taken, 10 the system failed.";
 
 fn main() -> ExitCode {
+    channel::secret_file::forbid_core_files();
     let arguments: Arguments = match variables::parse(Arguments::command()) {
         Ok(arguments) => arguments,
         Err(error) if !error.use_stderr() => {

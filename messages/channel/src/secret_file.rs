@@ -52,6 +52,19 @@ pub fn read_or_make(path: &Path) -> Result<Zeroizing<[u8; LENGTH]>, SecretFileEr
     }
 }
 
+/// From here on the system writes no core file of this process when it crashes: its memory has the secrets. Where the
+/// system is set up to hand cores to a program, that program is told not to keep them (core(5): a limit of 0 reaches it).
+/// What was asked for in so many words, by raising the limit of a running process, is done all the same.
+pub fn forbid_core_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let Rlimit { maximum, .. } = getrlimit(Resource::Core);
+        // Who may not even lower a limit has none to fear.
+        let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum });
+    }
+}
+
 /// A secret that is kept nowhere.
 ///
 /// # Errors

@@ -58,6 +58,7 @@ use crate::exit::ExitCode;
 
 fn main() -> std::process::ExitCode {
     riffle::raise_open_files();
+    riffle::forbid_core_files();
     tracker::program::signals::survive_file_size_limit();
     let arguments = match Arguments::read() {
         Ok(arguments) => arguments,

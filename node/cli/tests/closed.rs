@@ -6,6 +6,7 @@ mod programs;
 
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -135,24 +136,65 @@ fn members_share_through_a_closed_tracker_and_the_secret_is_nowhere_else() {
     let mut by_variable = scene.place.riffle(&["list", "--tracker", &address]);
     let (code, by_variable) = run(by_variable.env("RIFFLE_SECRET_FILE", "ours"));
     assert!(code == 0 && by_variable.contains("film.mkv"), "{by_variable}");
-    #[cfg(target_os = "linux")]
-    let argv: Vec<String> = [&tracker, &owner]
-        .map(|program| std::fs::read_to_string(format!("/proc/{}/cmdline", program.id())).expect("it runs"))
-        .into();
-    #[cfg(not(target_os = "linux"))]
-    let argv: Vec<String> = Vec::new();
+    let shown = [&tracker, &owner].map(|program| what_the_system_shows(program.id())).concat();
     let mut all = vec![said, listed, by_variable];
     for program in [owner, tracker] {
         program.interrupt();
         all.push(program.end().1.join("\n"));
     }
     all.push(scene.place.logs());
-    all.extend(argv);
-    let secret = scene.secret("ours").text().to_string();
+    all.push(shown);
     let all = all.join("\n");
     assert!(all.contains("the other side needs the secret too"), "the owner says so");
     assert!(all.contains("--secret-file") == cfg!(target_os = "linux"), "what was said was looked at");
+    let secret = scene.secret("ours").text().to_string();
     assert!(!all.contains(&secret["riffle-secret1-".len()..]), "{all}");
+    let keys = keys_below(&scene.place.path().join("state"));
+    assert!(keys.len() >= 3, "the owner's, the member's and the tracker's, not {}", keys.len());
+    for key in keys {
+        for written in ways_to_write(&key) {
+            assert!(!all.contains(&written), "a key in what was said: {all}");
+        }
+    }
+}
+
+/// What others on the host may see of a process: what it was called with, in which environment, and whether its memory
+/// would be written to a core file.
+fn what_the_system_shows(process: u32) -> String {
+    if cfg!(not(target_os = "linux")) {
+        return String::new();
+    }
+    let read = |name| std::fs::read_to_string(format!("/proc/{process}/{name}")).expect("it runs");
+    let limits = read("limits");
+    let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+    assert_eq!(cores.split_whitespace().nth(4), Some("0"), "{cores}");
+    [read("cmdline"), read("environ")].join("\n")
+}
+
+/// The static keys in the files below `folder`.
+fn keys_below(folder: &Path) -> Vec<Vec<u8>> {
+    let mut keys = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            keys.extend(keys_below(&path));
+        } else if path.file_name().is_some_and(|name| name == "key" || name == "tracker.key") {
+            keys.push(std::fs::read(path).expect("a key"));
+        }
+    }
+    keys
+}
+
+/// How somebody might write a key without meaning to: as text of 16, 32 or 64 digits, or as a list of numbers.
+fn ways_to_write(key: &[u8]) -> Vec<String> {
+    let numbers: Vec<String> = key.iter().take(8).map(u8::to_string).collect();
+    vec![
+        data_encoding::HEXLOWER.encode(key),
+        data_encoding::HEXUPPER.encode(key),
+        data_encoding::BASE32_NOPAD.encode(key).to_lowercase(),
+        data_encoding::BASE64_NOPAD.encode(key),
+        numbers.join(", "),
+    ]
 }
 
 #[test]

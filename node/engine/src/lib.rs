@@ -31,6 +31,7 @@ pub mod state;
 mod tracker;
 
 pub use builder::Builder;
+pub use channel::secret_file::forbid_core_files;
 pub use channel::{
     OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, Suite, SwarmFileError, SwarmFileTrouble,
     SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
