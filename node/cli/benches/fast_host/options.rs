@@ -13,8 +13,8 @@ use crate::figures::{GIB, MIB};
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo bench -p riffle-cli --")]
 pub(crate) struct Options {
-    /// The rows to measure: machine, 1to1, sealed, 4to1, 1to4, first, files, shares, folder, tree, update, hoard, send, veth,
-    /// hosts, large, links; without any, all but the last two: 20 GiB from and to the disk, and emulated links.
+    /// The rows to measure: machine, 1to1, sealed, 4to1, 1to4, first, files, shares, flood, folder, tree, update, hoard,
+    /// send, veth, hosts, large, links; without any, all but the last two: 20 GiB from and to the disk, and emulated links.
     pub(crate) rows: Vec<String>,
     /// A quarter of each size and one run each: shows that all of it works, and little more.
     #[arg(long)]

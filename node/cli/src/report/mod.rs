@@ -391,9 +391,10 @@ pub(crate) fn pieces(pieces: Option<PieceRun>) -> String {
 pub(crate) fn refusal(code: RefusalCode) -> Option<&'static str> {
     match code {
         RefusalCode::Cookie | RefusalCode::NotRegistered => None,
-        RefusalCode::IdInUse => {
-            Some("the tracker knows a live node with this identity at another address; asking again")
-        }
+        RefusalCode::IdInUse => Some(
+            "another node that runs has this node's key, and the tracker knows that one: if the state folder was copied, \
+             remove the file key from one of them; asking again",
+        ),
         RefusalCode::TooFast => Some("the tracker asks for fewer requests; asking again later"),
         RefusalCode::Full => Some("the tracker's tables are full; asking again later"),
     }

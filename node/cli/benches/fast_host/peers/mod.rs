@@ -9,6 +9,7 @@ pub(crate) mod libtorrent;
 pub(crate) mod riffle;
 pub(crate) mod rqbit;
 pub(crate) mod rsync;
+pub(crate) mod ssh;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The rows of the table: who runs in each, and what must come of it.
 
+mod flood;
 mod folders;
 mod links;
 mod sending;
@@ -16,7 +17,7 @@ use crate::table::Table;
 pub(crate) type Row = fn(&Stage, &Options, &mut Table) -> Result<()>;
 
 /// All of them, in the order of the table.
-pub(crate) const ROWS: [(&str, Row); 17] = [
+pub(crate) const ROWS: [(&str, Row); 18] = [
     ("machine", transfers::machine),
     ("1to1", transfers::one_to_one),
     ("sealed", transfers::sealed),
@@ -25,6 +26,7 @@ pub(crate) const ROWS: [(&str, Row); 17] = [
     ("first", small::first_byte),
     ("files", small::many_files),
     ("shares", small::many_shares),
+    ("flood", flood::flood),
     ("folder", folders::small_files),
     ("tree", folders::tree),
     ("update", folders::update),

@@ -15,6 +15,7 @@ use crate::peers::libtorrent::{Libtorrent, python};
 use crate::peers::riffle::Riffle;
 use crate::peers::rqbit::Rqbit;
 use crate::peers::rsync::Rsync;
+use crate::peers::ssh::{self, Copying, Ssh};
 use crate::process::installed;
 use crate::site::Site;
 use crate::stage::Stage;
@@ -110,12 +111,21 @@ pub(crate) fn sealed(stage: &Stage, options: &Options, table: &mut Table) -> Res
     } else {
         table.note("sealed: not here: nginx, curl and openssl");
     }
+    for copying in [Copying::Scp, Copying::Rsync] {
+        if ssh::is_installed(copying) {
+            all.push(Box::new(Ssh::start(copying, stage, length)?));
+        } else {
+            table.note("sealed: not here: sshd with scp or rsync");
+        }
+    }
     table.interleave(stage, ROW, all, options.runs());
     let sealed = table.medians(ROW, "riffle, sealed");
     for (other, name, bound) in [
         ("curl over https", "sealed / curl over https", Bound::AtLeast(1.2, 1.5)),
         ("riffle, 1", "sealed / in the clear", Bound::AtLeast(0.8, 0.9)),
         ("curl from nginx", "sealed / curl", Bound::AtLeast(0.8, 1.0)),
+        ("scp", "sealed / scp", Bound::AtLeast(3.0, 4.0)),
+        ("rsync over ssh", "sealed / rsync over ssh", Bound::AtLeast(3.0, 4.0)),
     ] {
         let ratio =
             sealed.zip(table.medians(ROW, other)).map(|(sealed, other)| sealed.megabytes / other.megabytes);
