@@ -1,3 +1,5 @@
+mod strangers;
+
 use std::time::Duration;
 
 use super::*;
