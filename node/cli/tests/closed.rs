@@ -53,10 +53,7 @@ impl Scene {
         let send = ["send", "film.mkv", "--listen", "127.0.0.1:0", "--id", "owner"];
         let owner = Program::start(&mut self.place.riffle(&[&send, flags].concat()));
         owner.wait_for("riffle download ");
-        let logs = self.place.logs();
-        let (_, address) = logs.split_once("node started address=").expect("it says where it is");
-        let address = address.split_whitespace().next().expect("an address");
-        (owner, address.parse().expect("an address"))
+        (owner, self.place.address_of("owner"))
     }
 
     /// Fetches the film into the folder `name`. Returns the exit code and what was said.

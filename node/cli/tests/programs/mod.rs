@@ -7,6 +7,7 @@ pub(crate) mod trees;
 
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -80,6 +81,19 @@ impl Place {
         let line = tracker.wait_for("listening on ");
         let address = line.rsplit("listening on ").next().expect("an address").trim().to_owned();
         (tracker, address)
+    }
+
+    /// Where the node `label` listens, as its log says as soon as that is written.
+    pub(crate) fn address_of(&self, label: &str) -> SocketAddr {
+        let log = self.path().join("logs").join(format!("node-{label}.log"));
+        let mut found = None;
+        wait_until("the log says where the node is", || {
+            let log = std::fs::read_to_string(&log).unwrap_or_default();
+            let line = log.lines().find_map(|line| line.split_once("node started address="));
+            found = line.and_then(|(_, at)| at.split_whitespace().next()?.parse().ok());
+            found.is_some()
+        });
+        found.expect("it was waited for")
     }
 
     /// The text of all log files.
