@@ -307,6 +307,7 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
         StartError::Tracker(tracker) => refused_tracker(tracker),
         StartError::TrackerAddress { .. } => Stop::usage(error.to_string()),
         StartError::SecretFile(_) => Stop::new(ExitCode::Io, error.to_string()),
+        StartError::SeveralSwarms(_) => Stop::usage(error.to_string()),
         StartError::State(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
     }

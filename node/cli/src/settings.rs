@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use config::{Encryption, NodeSettings};
+use config::{Encryption, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
 use riffle::{NamedTracker, TrackerChoice};
@@ -39,6 +39,16 @@ impl DerefMut for Settings {
 }
 
 impl Settings {
+    /// For each swarm that was named, the settings of a node that takes part in it alone.
+    pub(crate) fn of_each_swarm(&self) -> Vec<Settings> {
+        let with = |secret_file| {
+            let mut settings = self.clone();
+            settings.secret_file = secret_file;
+            settings
+        };
+        self.secret_file.of_each_swarm().into_iter().map(with).collect()
+    }
+
     /// Which tracker to talk to, for whoever never becomes one.
     pub(crate) fn tracker_choice(&self) -> TrackerChoice {
         self.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named)
@@ -57,9 +67,9 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     };
     let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
     overlay(&mut settings, common.clone());
-    if let Some(file) = settings.secret_file.take() {
-        // The folder in which relative names start is not the current one later, and the file is read again.
-        settings.secret_file = Some(absolute(&file)?);
+    if !settings.secret_file.is_empty() {
+        // The folder in which relative names start is not the current one later, and the files are read again.
+        settings.secret_file = settings.secret_file.iter().map(absolute).collect::<Result<_>>()?;
         let EncryptionOptions { loopback_encryption, .. } = common.encryption;
         let said = [
             ("--encryption", Some(settings.network.encryption)),
@@ -99,7 +109,8 @@ fn overlay(settings: &mut Settings, common: Common) {
     } = common;
     settings.id = id.or(settings.id.take());
     settings.tracker = tracker.or(settings.tracker.take());
-    settings.secret_file = secret_file.or(settings.secret_file.take());
+    let files = std::mem::take(&mut settings.secret_file);
+    settings.secret_file = secret_file.into_iter().collect::<SecretFiles>().or(files);
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
     let network = &mut settings.network;
@@ -215,9 +226,9 @@ mod tests {
     fn with_a_secret_nothing_may_be_said_in_the_clear() {
         let (_folder, mut common) = with_file("secret_file = \"from-file\"\n");
         let file = |common: &Common| load(common).map(|settings| settings.secret_file.clone());
-        let here = |name: &str| Some(std::env::current_dir().expect("a folder").join(name));
+        let here = |name: &str| SecretFiles::from(&*std::env::current_dir().expect("a folder").join(name));
         assert_eq!(file(&common).expect("right"), here("from-file"));
-        common.secret_file = Some("from-flag".into());
+        common.secret_file = vec![Path::new("from-flag").into()];
         common.encryption.loopback_encryption = Some(Encryption::Always);
         assert_eq!(file(&common).expect("right"), here("from-flag"));
         for clear in [Encryption::Prefer, Encryption::Never] {

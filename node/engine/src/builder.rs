@@ -139,7 +139,7 @@ impl Builder {
     /// Starts the node. It may take as long as a tracker's name takes to be looked up, a second at most.
     ///
     /// # Errors
-    /// When the secret of a closed swarm, the tracker, the state folder, the address or a thread cannot be had.
+    /// When several swarms were named, or the secret of a closed swarm, the tracker, the state folder, the address or a thread cannot be had.
     pub async fn start(mut self) -> Result<Node, StartError> {
         self.log.get_or_insert_with(|| tracing::dispatcher::get_default(Clone::clone));
         let started = tokio::task::spawn_blocking(move || self.start_blocking()).await;
@@ -170,7 +170,7 @@ impl Builder {
         // Without a state folder the key is of this life alone.
         let key = state.as_ref().map_or_else(StaticKey::random, |state| Ok(state.key().clone()));
         let key = key.map_err(StartError::Threads)?;
-        let prober = Prober::new(settings.secret_file.as_deref())?;
+        let prober = Prober::new(settings.secret_file.only()?)?;
         let link = TrackerLink::find(
             &choice,
             listen.ip(),

@@ -20,7 +20,7 @@ use crate::settings::Settings;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::spool::{self, Spool};
-use crate::tickets;
+use crate::{swarms, tickets};
 
 /// What stands for the standard input.
 const STDIN: &str = "-";
@@ -31,6 +31,7 @@ const STDIN: &str = "-";
 /// When a file cannot be shared or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
+    swarms::require_one(&settings, "a file is shared")?;
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
