@@ -10,7 +10,7 @@ use anyhow::Result;
 use config::{Encryption, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
-use riffle::{NamedTracker, TrackerChoice};
+use riffle::{NamedTracker, SwarmSecrets, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
@@ -47,6 +47,16 @@ impl Settings {
             settings
         };
         self.secret_file.of_each_swarm().into_iter().map(with).collect()
+    }
+
+    /// The secrets of the one swarm that is named.
+    ///
+    /// # Errors
+    /// [`ExitCode::Io`] when they cannot be had; [`ExitCode::Usage`] when several swarms are named.
+    pub(crate) fn secrets(&self) -> Result<SwarmSecrets> {
+        let file = self.secret_file.only().map_err(|error| Stop::usage(error.to_string()))?;
+        let secrets = SwarmSecrets::of_file_or_open(file);
+        secrets.map_err(|error| Stop::new(ExitCode::Io, error.to_string()).into())
     }
 
     /// Which tracker to talk to, for whoever never becomes one.

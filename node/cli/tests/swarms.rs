@@ -179,6 +179,41 @@ fn a_secret_is_changed_in_its_own_swarm_alone() {
 }
 
 #[test]
+fn what_a_prompt_shares_in_one_swarm_it_shares_again_in_that_one_alone() {
+    let scene = Scene::new();
+    let (_tracker, address) = scene.tracker(&["--secret-file", "a", "--secret-file", "b", "--open-swarm"]);
+    let prompt = |flags: &[&str]| {
+        let common = ["--id", "home", "--tracker", &address, "--listen", "127.0.0.1:0"];
+        Program::start(&mut scene.place.riffle(&[&common, flags].concat()))
+    };
+    let leave = |mut prompt: Program| {
+        prompt.say("exit");
+        prompt.end().1.join("\n")
+    };
+    let mut first = prompt(&["--secret-file", "a"]);
+    first.say("send in-a");
+    first.wait_for("riffle download ");
+    leave(first);
+    for flags in [&["--secret-file", "b"][..], &[]] {
+        let mut other = prompt(flags);
+        other.say("send same");
+        other.wait_for("riffle download ");
+        let (code, listed) = scene.list(flags, &address);
+        assert!(code == 0 && listed.contains("same") && !listed.contains("in-a"), "{listed}");
+        let said = leave(other);
+        assert!(!said.contains("again") && !said.contains("in-a"), "{said}");
+    }
+    let (code, said) = run(&mut scene.place.riffle(&["secret", "rotate", "a", "--overlap", "1h"]));
+    assert_eq!(code, 0, "{said}");
+    let again = prompt(&["--secret-file", "a"]);
+    again.wait_for("sharing 1 file again");
+    let found = || scene.list(&["--secret-file", "a"], &address).1.contains("in-a");
+    wait_until("it is announced in its own swarm", found);
+    let said = leave(again);
+    assert!(!said.contains("same"), "{said}");
+}
+
+#[test]
 fn what_is_done_in_one_swarm_is_not_done_in_several_and_the_same_secret_twice_is_a_mistake() {
     let scene = Scene::new();
     let riffle = |verb: &[&str], flags: &[&str]| run(&mut scene.place.riffle(&[verb, flags].concat()));

@@ -153,7 +153,8 @@ impl Prompt {
             let label = running.state()?.label();
             screen.note(&format!("node {label}, tracker {}; help shows the commands", running.tracker()));
         }
-        let (mut shares, damage) = Shares::open(running.state()?.shares());
+        let secrets = settings.secrets()?;
+        let (mut shares, damage) = Shares::open(shares::file_of(running.state()?, &secrets));
         let mut sharing = Sharing::default();
         let again = shares.restore(&mut sharing, &running.node);
         for line in damage.into_iter().chain(again) {
