@@ -303,6 +303,9 @@ pub(crate) struct Send {
     /// Leave as soon as another node has all of each file: --copies 1
     #[arg(long, conflicts_with = "copies")]
     pub(crate) until_delivered: bool,
+    /// Share it in each of the swarms whose secrets are named; without this there may be one alone
+    #[arg(long)]
+    pub(crate) all_swarms: bool,
 }
 
 impl Send {

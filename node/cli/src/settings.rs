@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// The tracker that was named, with its key if that was said; `None`: nobody named one.
     pub(crate) tracker: Option<NamedTracker>,
+    /// What the swarm is called among several that were named: the labels of nodes in it end so, and each has a key and an
+    /// id of its own. `None`: it is the only one.
+    pub(crate) among: Option<String>,
 }
 
 impl Deref for Settings {
@@ -75,7 +78,8 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
         None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
     };
-    let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
+    let tracker = node.tracker.clone().map(NamedTracker::from);
+    let mut settings = Settings { tracker, node, among: None };
     overlay(&mut settings, common.clone());
     if !settings.secret_file.is_empty() {
         // The folder in which relative names start is not the current one later, and the files are read again.

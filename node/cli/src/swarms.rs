@@ -1,7 +1,7 @@
 //! The swarms in which a person takes part, and in which of them something is.
 //!
 //! A node is in one swarm. A command that only looks, looks in all that were named, by one query to the tracker for
-//! each; a command that starts a node starts it in one of them.
+//! each; a command that fetches starts a node in one of them, and one that shares in all starts a node in each.
 
 use std::time::Duration;
 
@@ -45,7 +45,10 @@ pub(crate) fn of(settings: &Settings) -> Result<Vec<Swarm>> {
         Stop::new(if is_named_twice { ExitCode::Usage } else { ExitCode::Io }, error.to_string())
     })?;
     let fingerprints = secrets.iter().map(|secrets| secrets.first().fingerprint()).collect();
-    let swarm = |(settings, called)| Swarm { settings, called: Some(called) };
+    let swarm = |(settings, called): (Settings, String)| Swarm {
+        settings: Settings { among: Some(called.clone()), ..settings },
+        called: Some(called),
+    };
     Ok(each.into_iter().zip(called(fingerprints)).map(swarm).collect())
 }
 
@@ -59,6 +62,25 @@ fn called(fingerprints: Vec<String>) -> Vec<String> {
         true => fingerprints.iter().map(short).collect(),
         false => fingerprints,
     }
+}
+
+/// The swarms that `settings` name, for a command that runs a node in each of them at once: of a port that was named each
+/// has the next one.
+///
+/// # Errors
+/// As [`of`], and [`ExitCode::Usage`] when there are not as many ports.
+pub(crate) fn of_nodes(settings: &Settings) -> Result<Vec<Swarm>> {
+    let mut swarms = of(settings)?;
+    for (number, Swarm { settings, .. }) in (0..).zip(&mut swarms) {
+        let port = settings.listen.0.port();
+        if port != 0 {
+            let next = port.checked_add(number);
+            let next =
+                next.ok_or_else(|| Stop::usage("--listen: there are not enough ports behind that one"))?;
+            settings.listen.0.set_port(next);
+        }
+    }
+    Ok(swarms)
 }
 
 /// The only swarm, for a command that does something in one: `what` says what, as in "a file is shared".

@@ -214,6 +214,67 @@ fn what_a_prompt_shares_in_one_swarm_it_shares_again_in_that_one_alone() {
 }
 
 #[test]
+fn what_is_shared_in_all_swarms_is_shared_by_a_node_in_each_under_an_id_of_its_own() {
+    let scene = Scene::new();
+    let (_tracker, address) = scene.tracker(&BOTH);
+    let send = ["send", "in-a", "--all-swarms", "--until-delivered", "--id", "home", "--tracker", &address];
+    let owner =
+        Program::start(&mut scene.place.riffle(&[&send, &BOTH[..], &["--listen", "127.0.0.1:0"]].concat()));
+    owner.wait_for("riffle download ");
+    owner.wait_for("riffle download ");
+    // The first secret comes first: each is looked for in the swarm that is named first.
+    for (secret, other) in [("a", "b"), ("b", "a")] {
+        let flags = ["--secret-file", secret, "--secret-file", other];
+        let (code, said) = scene.download(("in-a", secret), &flags, &address);
+        assert!(code == 0 && scene.has("in-a", secret), "{said}");
+        assert!(said.contains(&format!("found in the swarm {}; ", scene.called(secret))), "{said}");
+    }
+    // It was told to leave when it has been fetched in both.
+    let (status, said) = owner.end();
+    assert_eq!(status.code(), Some(0), "{said:?}");
+    let said = said.join("\n");
+    let logs = scene.place.logs();
+    for secret in ["a", "b"] {
+        assert!(said.contains(&format!("in the swarm {}:", scene.called(secret))), "{said}");
+        assert!(logs.contains(&format!("--- node-home-{}.log", scene.called(secret))), "each has its log");
+    }
+    let id = |secret: &str| {
+        let joined = format!("swarm{{of=\"{}\"}}: node joined node=", scene.fingerprint(secret));
+        let ids: Vec<&str> = logs.split(&joined).skip(1).filter_map(|rest| rest.split(' ').next()).collect();
+        ids
+    };
+    let (first, second) = (id("a"), id("b"));
+    assert!(first.len() == 2 && second.len() == 2, "an owner and a downloader: {logs}");
+    assert!(first.iter().all(|id| !second.contains(id)), "no id is said in both");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_tracker_that_a_sender_in_all_swarms_runs_itself_serves_all_of_them() {
+    let scene = Scene::new();
+    // The port of an embedded tracker is always the same: an address that no other test has at the same time.
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let host = format!("127.78.{high}.{}", low | 1);
+    let listen = format!("{host}:0");
+    let send = [&["send", "same", "--all-swarms", "--listen", &listen], &BOTH[..]].concat();
+    let owner = Program::start(&mut scene.place.riffle(&send));
+    owner.wait_for("this node is the tracker now");
+    owner.wait_for("riffle download ");
+    owner.wait_for("riffle download ");
+    let tracker = format!("{host}:12345");
+    for secret in ["a", "b"] {
+        let (code, listed) = scene.list(&["--secret-file", secret], &tracker);
+        assert!(code == 0 && listed.contains("same"), "{listed}");
+    }
+    let (code, said) = scene.list(&[], &tracker);
+    assert!(code == 6 && !said.contains("same"), "{said}");
+    owner.interrupt();
+    let (status, said) = owner.end();
+    assert_eq!(status.code(), Some(0), "{said:?}");
+    assert_eq!(said.iter().filter(|line| line.contains("the tracker now")).count(), 1, "{said:?}");
+}
+
+#[test]
 fn what_is_done_in_one_swarm_is_not_done_in_several_and_the_same_secret_twice_is_a_mistake() {
     let scene = Scene::new();
     let riffle = |verb: &[&str], flags: &[&str]| run(&mut scene.place.riffle(&[verb, flags].concat()));

@@ -115,7 +115,7 @@ pub(crate) struct TrackerLink {
 pub(crate) struct Embedding {
     /// Makes its log; `None`: it has none.
     pub(crate) log: Option<TrackerLogFactory>,
-    /// The file with the secret of its swarm; none: the open one.
+    /// The files with the secrets of its swarms; none: the open one.
     pub(crate) secret_file: SecretFiles,
     /// Whether it seals what it says to other hosts: as the node does.
     pub(crate) encryption: Encryption,
