@@ -10,6 +10,7 @@ mod label;
 mod limit;
 mod period;
 mod policy;
+mod secret_files;
 mod setting;
 #[macro_use]
 mod settings;
@@ -28,5 +29,6 @@ pub use limit::Limit;
 pub use node::{DiskSettings, DownloadSettings, NetworkSettings, NodeSettings, UploadSettings};
 pub use period::{MAX_PERIOD, Period};
 pub use policy::UploadPolicy;
+pub use secret_files::{MAX_SECRET_FILES, SecretFiles, SeveralSwarms};
 pub use size::ByteSize;
 pub use tracker::{LimitSettings, MAX_OWNERS_PER_ANSWER, RankingSettings, TrackerSettings};

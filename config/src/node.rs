@@ -12,6 +12,7 @@ use crate::label::NodeLabel;
 use crate::limit::Limit;
 use crate::period::{MAX_PERIOD, Period};
 use crate::policy::UploadPolicy;
+use crate::secret_files::SecretFiles;
 use crate::settings;
 use crate::size::ByteSize;
 
@@ -57,7 +58,7 @@ impl NodeSettings {
             let message = format!("must be 0 (automatic) or at least {MIN_SEGMENT}, not {segment}");
             return Some(ConfigError::Disagree { key: "network.segment_size", message });
         }
-        let clear = self.network.encryption.contradicts_secret().filter(|_| self.secret_file.is_some());
+        let clear = self.network.encryption.contradicts_secret().filter(|_| !self.secret_file.is_empty());
         clear.map(|message| ConfigError::Disagree { key: "network.encryption", message })
     }
 }
@@ -75,8 +76,10 @@ settings! {
 
         /// The file with the secret of a closed swarm, which `riffle secret new FILE` makes. With it the node hears and
         /// answers only who has the secret too, and everything is sealed, within this host as well: `encryption` must be
-        /// "always" then, and `loopback_encryption` means nothing. Without one, the node is in the open swarm.
-        pub secret_file: Option<PathBuf> = None, such as "\"/home/me/.config/riffle/lab.secret\"";
+        /// "always" then, and `loopback_encryption` means nothing. Without one, the node is in the open swarm. Several
+        /// files, as in ["a.secret", "b.secret"], are as many swarms, 15 at most: `list` and `download` look in all of
+        /// them, and nothing of one is known in another.
+        pub secret_file: SecretFiles = SecretFiles::NONE, such as "\"/home/me/.config/riffle/lab.secret\"";
 
         /// The folder in which downloads are saved and relative names start. Without one, the current folder.
         pub dir: Option<PathBuf> = None, such as "\"/home/me/shared\"";

@@ -7,6 +7,7 @@ use crate::address::{DEFAULT_TRACKER_PORT, ListenAddr};
 use crate::document;
 use crate::encryption::Encryption;
 use crate::error::ConfigError;
+use crate::secret_files::SecretFiles;
 use crate::settings;
 use crate::size::ByteSize;
 
@@ -29,8 +30,14 @@ impl TrackerSettings {
     /// pair that contradicts itself.
     pub fn from_toml(text: &str) -> Result<TrackerSettings, ConfigError> {
         let settings: TrackerSettings = document::read(text)?;
-        let clear = settings.encryption.contradicts_secret().filter(|_| settings.secret_file.is_some());
+        let clear = settings.encryption.contradicts_secret().filter(|_| !settings.serves_open_swarm());
         clear.map_or(Ok(settings), |message| Err(ConfigError::Disagree { key: "encryption", message }))
+    }
+
+    /// Whether the open swarm is served: beside closed ones if it is wished, and where there are none.
+    #[must_use]
+    pub fn serves_open_swarm(&self) -> bool {
+        self.open_swarm || self.secret_file.is_empty()
     }
 
     /// The text of `config/tracker.toml`: every key with its comment and default.
@@ -47,8 +54,14 @@ settings! {
 
         /// The file with the secret of a closed swarm, which `riffle secret new FILE` makes. With it the tracker answers
         /// only who has the secret too, and everything is sealed, within this host as well: `encryption` must be "always"
-        /// then, and `loopback_encryption` means nothing. Without one, the tracker is of the open swarm.
-        pub secret_file: Option<PathBuf> = None, such as "\"/etc/riffle/lab.secret\"";
+        /// then, and `loopback_encryption` means nothing. Without one, the tracker is of the open swarm. Several files,
+        /// as in ["a.secret", "b.secret"], are as many swarms, 15 at most: each has its own tables, and all limits for
+        /// itself, and nothing of one is known in another.
+        pub secret_file: SecretFiles = SecretFiles::NONE, such as "\"/etc/riffle/lab.secret\"";
+
+        /// Whether the open swarm is served beside those with a secret. What `encryption` and `loopback_encryption` say
+        /// is of the open swarm then. Without a secret the open swarm is the only one, whatever this says.
+        pub open_swarm: bool = false;
 
         /// The folder of the log file `tracker.log`. Without one, the state folder of the user.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";

@@ -104,6 +104,8 @@ fn a_mistake_is_told_in_one_line_that_names_line_and_key() {
             "[network]\nsegment_size = 3",
             "`network.segment_size` must be 0 (automatic) or at least 1200, not 3",
         ),
+        ("secret_file = [\"s\", \"\"]", "line 1: `secret_file`: must not have an empty path in it"),
+        ("secret_file = \"\"", "line 1: `secret_file`: must not be empty"),
         (
             "secret_file = \"s\"\n[network]\nencryption = \"prefer\"",
             "`network.encryption` \"prefer\" contradicts a secret: in a closed swarm everything is sealed; leave out one of the two",

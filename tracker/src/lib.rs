@@ -30,6 +30,7 @@ mod request;
 mod rotation;
 mod rounds;
 mod small_map;
+mod swarms;
 mod tally;
 mod tracker;
 
@@ -39,4 +40,5 @@ mod scenarios;
 pub use counters::{Counters, Refusals};
 pub use event::{Event, Found};
 pub use output::{Outgoing, Output, Wait, WaitReason};
+pub use swarms::Swarms;
 pub use tracker::Tracker;

@@ -282,6 +282,12 @@ impl Channels {
         self.policy
     }
 
+    /// Whether who lacks the swarm's secrets gets no answer.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.swarms.is_closed()
+    }
+
     /// What was counted since the start.
     #[must_use]
     pub const fn counters(&self) -> ChannelCounters {
@@ -643,7 +649,7 @@ impl Channels {
             Kind::Cookie | Kind::Accept => {
                 self.attempts.get(&from).is_some_and(|attempt| attempt.numbers.channel() == conversation)
             }
-            Kind::Unknown => self.table.of_remote(from, conversation).is_some(),
+            Kind::Unknown => !self.is_closed() && self.table.of_remote(from, conversation).is_some(),
             _ => false,
         }
     }
@@ -784,6 +790,10 @@ impl Channels {
         conversation: Conversation,
         datagram: &[u8],
     ) -> Option<Received> {
+        if self.swarms.is_closed() {
+            // No member says that. Who serves the open swarm with the same key beside may be made to.
+            return None;
+        }
         let token: &ResetToken = datagram.get(HEADER_LENGTH..)?.try_into().ok()?;
         let (number, channel) = self.table.of_remote(from, conversation)?;
         if !is_equal(&channel.token, token) {

@@ -183,6 +183,12 @@ impl SwarmSecrets {
         std::iter::once(&self.first).chain(self.older.iter().map(|older| &older.secret))
     }
 
+    /// Whether `secret` is one of them, with or without an end.
+    #[must_use]
+    pub fn contains(&self, secret: &SwarmSecret) -> bool {
+        self.iter().any(|one| one == secret)
+    }
+
     /// Whether the swarm is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -3,12 +3,14 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
-use config::{ByteSize, Encryption, Interval, Limit, ListenAddr, NodeLabel, Period, UploadPolicy};
+use config::{
+    ByteSize, Encryption, Interval, Limit, ListenAddr, NodeLabel, Period, SecretFiles, UploadPolicy,
+};
 use messages::{ContentId, Digits, DigitsError, Name};
 use riffle::NamedTracker;
-use tracker::program::{KeyFlags, log_files, log_size};
+use tracker::program::{TrackerFlags, log_files, log_size};
 
 use crate::goal::Goal;
 use crate::setting_values::{upload_period, upload_slots};
@@ -72,9 +74,11 @@ pub(crate) struct Common {
         value_name = "[KEY@]HOST:PORT"
     )]
     pub(crate) tracker: Option<NamedTracker>,
-    /// The file with a closed swarm's secret (see `riffle secret`): who lacks it gets no answer [default: open to all]
+    /// The file with a closed swarm's secret (see `riffle secret`): who lacks it gets no answer; again for another swarm
+    /// [default: open to all]
     #[arg(long, global = true, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
-    pub(crate) secret_file: Option<PathBuf>,
+    #[arg(value_parser = OsStringValueParser::new().map(|text| SecretFiles::split(&text)))]
+    pub(crate) secret_file: Vec<SecretFiles>,
     /// Where downloads are saved and relative names start [default: the current folder]
     #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
@@ -227,7 +231,7 @@ pub(crate) enum Verb {
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
-    Tracker(KeyFlags),
+    Tracker(TrackerFlags),
     /// Make and look after the secret of a closed swarm, which --secret-file names
     #[command(subcommand)]
     Secret(Secret),
@@ -299,6 +303,9 @@ pub(crate) struct Send {
     /// Leave as soon as another node has all of each file: --copies 1
     #[arg(long, conflicts_with = "copies")]
     pub(crate) until_delivered: bool,
+    /// Share it in each of the swarms whose secrets are named; without this there may be one alone
+    #[arg(long)]
+    pub(crate) all_swarms: bool,
 }
 
 impl Send {

@@ -43,6 +43,7 @@ mod shell_words;
 mod signals;
 mod source;
 mod spool;
+mod swarms;
 mod target;
 mod terminal;
 mod tickets;
@@ -89,8 +90,8 @@ fn end(code: ExitCode, words: Option<String>) -> std::process::ExitCode {
 
 fn run(arguments: Arguments) -> Result<ExitCode> {
     let Arguments { common, prompt, verb } = arguments;
-    if let Some(Verb::Tracker(key)) = verb {
-        return commands::tracker::run(&common, key);
+    if let Some(Verb::Tracker(own)) = verb {
+        return commands::tracker::run(&common, own);
     }
     if let Some(Verb::Hash(hash)) = verb {
         return Ok(commands::hash::run(&hash));

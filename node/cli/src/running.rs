@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -10,20 +11,21 @@ use logs::LogGuard;
 use messages::tracker_to_node::RefusalCode;
 use riffle::state::StateFolder;
 use riffle::{
-    Event, Events, EventsError, Node, QueryError, StartError, TrackerChoice, TrackerError, TrackerForOthers,
-    TrackerLog, TrackerQuery, TrackerStatus,
+    Event, Events, EventsError, Node, QueryError, SecretFiles, StartError, TrackerChoice, TrackerError,
+    TrackerForOthers, TrackerLog, TrackerQuery, TrackerStatus,
 };
 use tokio::sync::watch;
 
 use crate::control::{Asked, Control, Request};
 use crate::exit::{ExitCode, Stop};
-use crate::folders::{Keeping, open_state_and_log};
+use crate::folders::{Keeping, Kept, Logged, open_state_and_log};
 use crate::logging::LogPlan;
 use crate::peers;
 use crate::report;
 use crate::screen::Screen;
 use crate::settings::Settings;
 use crate::signals::Leaving;
+use crate::swarms::Swarm;
 use crate::tracker_words::{self, TrackerWords as _};
 use crate::units::duration;
 
@@ -84,7 +86,36 @@ impl Running {
         (embedding, keeping): (Embedding, Keeping),
         screen: &Screen,
     ) -> Result<Running> {
-        let (state, log) = open_state_and_log(settings, keeping, screen)?;
+        Running::start_in(settings, (embedding, keeping, Logged::Process), &settings.secret_file, screen)
+    }
+
+    /// Starts the nodes of a command that takes part in all of `swarms`: one in each. A tracker that one of them runs
+    /// itself serves all of the swarms.
+    ///
+    /// # Errors
+    /// As [`Running::start`].
+    pub(crate) fn start_in_each(
+        swarms: &[Swarm],
+        (embedding, keeping): (Embedding, Keeping),
+        screen: &Screen,
+    ) -> Result<Vec<Running>> {
+        let all =
+            swarms.iter().flat_map(|swarm| swarm.settings.secret_file.iter()).map(Path::to_owned).collect();
+        let logged = std::iter::once(Logged::Process).chain(std::iter::repeat(Logged::Node));
+        let each = swarms.iter().zip(logged);
+        each.map(|(swarm, logged)| {
+            Running::start_in(&swarm.settings, (embedding, keeping, logged), &all, screen)
+        })
+        .collect()
+    }
+
+    fn start_in(
+        settings: &Settings,
+        (embedding, keeping, logged): (Embedding, Keeping, Logged),
+        tracker_swarms: &SecretFiles,
+        screen: &Screen,
+    ) -> Result<Running> {
+        let Kept { state, log, dispatch } = open_state_and_log(settings, (keeping, logged), screen)?;
         let choice = match (settings.tracker_choice(), embedding) {
             (TrackerChoice::Default, Embedding::Allowed) => TrackerChoice::DefaultOrEmbedded,
             (choice, _) => choice,
@@ -94,8 +125,12 @@ impl Running {
             Node::builder().settings((**settings).clone()).tracker_choice(choice).tracker_log(move || {
                 tracker_log.clone().map_or_else(|| Ok(TrackerLog::none()), LogPlan::of_tracker)
             });
+        builder = builder.tracker_swarms(tracker_swarms.clone());
         if let Some(state) = state {
             builder = builder.state(state);
+        }
+        if let Some(dispatch) = dispatch {
+            builder = builder.log(dispatch);
         }
         let node = builder.start_blocking().map_err(refused_start)?;
         let mut tracker_changes = node.tracker();
@@ -307,6 +342,7 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
         StartError::Tracker(tracker) => refused_tracker(tracker),
         StartError::TrackerAddress { .. } => Stop::usage(error.to_string()),
         StartError::SecretFile(_) => Stop::new(ExitCode::Io, error.to_string()),
+        StartError::SeveralSwarms(_) => Stop::usage(error.to_string()),
         StartError::State(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
     }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use config::{Encryption, NodeSettings};
+use config::{Encryption, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
-use riffle::{NamedTracker, TrackerChoice};
+use riffle::{NamedTracker, SwarmSecrets, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
@@ -22,6 +22,9 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// The tracker that was named, with its key if that was said; `None`: nobody named one.
     pub(crate) tracker: Option<NamedTracker>,
+    /// What the swarm is called among several that were named: the labels of nodes in it end so, and each has a key and an
+    /// id of its own. `None`: it is the only one.
+    pub(crate) among: Option<String>,
 }
 
 impl Deref for Settings {
@@ -39,6 +42,26 @@ impl DerefMut for Settings {
 }
 
 impl Settings {
+    /// For each swarm that was named, the settings of a node that takes part in it alone.
+    pub(crate) fn of_each_swarm(&self) -> Vec<Settings> {
+        let with = |secret_file| {
+            let mut settings = self.clone();
+            settings.secret_file = secret_file;
+            settings
+        };
+        self.secret_file.of_each_swarm().into_iter().map(with).collect()
+    }
+
+    /// The secrets of the one swarm that is named.
+    ///
+    /// # Errors
+    /// [`ExitCode::Io`] when they cannot be had; [`ExitCode::Usage`] when several swarms are named.
+    pub(crate) fn secrets(&self) -> Result<SwarmSecrets> {
+        let file = self.secret_file.only().map_err(|error| Stop::usage(error.to_string()))?;
+        let secrets = SwarmSecrets::of_file_or_open(file);
+        secrets.map_err(|error| Stop::new(ExitCode::Io, error.to_string()).into())
+    }
+
     /// Which tracker to talk to, for whoever never becomes one.
     pub(crate) fn tracker_choice(&self) -> TrackerChoice {
         self.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named)
@@ -55,11 +78,12 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
         None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
     };
-    let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
+    let tracker = node.tracker.clone().map(NamedTracker::from);
+    let mut settings = Settings { tracker, node, among: None };
     overlay(&mut settings, common.clone());
-    if let Some(file) = settings.secret_file.take() {
-        // The folder in which relative names start is not the current one later, and the file is read again.
-        settings.secret_file = Some(absolute(&file)?);
+    if !settings.secret_file.is_empty() {
+        // The folder in which relative names start is not the current one later, and the files are read again.
+        settings.secret_file = settings.secret_file.iter().map(absolute).collect::<Result<_>>()?;
         let EncryptionOptions { loopback_encryption, .. } = common.encryption;
         let said = [
             ("--encryption", Some(settings.network.encryption)),
@@ -99,7 +123,8 @@ fn overlay(settings: &mut Settings, common: Common) {
     } = common;
     settings.id = id.or(settings.id.take());
     settings.tracker = tracker.or(settings.tracker.take());
-    settings.secret_file = secret_file.or(settings.secret_file.take());
+    let files = std::mem::take(&mut settings.secret_file);
+    settings.secret_file = secret_file.into_iter().collect::<SecretFiles>().or(files);
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
     let network = &mut settings.network;
@@ -215,9 +240,9 @@ mod tests {
     fn with_a_secret_nothing_may_be_said_in_the_clear() {
         let (_folder, mut common) = with_file("secret_file = \"from-file\"\n");
         let file = |common: &Common| load(common).map(|settings| settings.secret_file.clone());
-        let here = |name: &str| Some(std::env::current_dir().expect("a folder").join(name));
+        let here = |name: &str| SecretFiles::from(&*std::env::current_dir().expect("a folder").join(name));
         assert_eq!(file(&common).expect("right"), here("from-file"));
-        common.secret_file = Some("from-flag".into());
+        common.secret_file = vec![Path::new("from-flag").into()];
         common.encryption.loopback_encryption = Some(Encryption::Always);
         assert_eq!(file(&common).expect("right"), here("from-flag"));
         for clear in [Encryption::Prefer, Encryption::Never] {

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use channel::StaticKey;
+#[cfg(feature = "embedded-tracker")]
+use config::SecretFiles;
 use config::{NodeLabel, NodeSettings};
 use riffle_core::Command;
 
@@ -55,6 +57,8 @@ pub struct Builder {
     log: Option<tracing::Dispatch>,
     #[cfg(feature = "embedded-tracker")]
     tracker_log: Option<TrackerLogFactory>,
+    #[cfg(feature = "embedded-tracker")]
+    tracker_swarms: Option<SecretFiles>,
 }
 
 impl Node {
@@ -136,10 +140,17 @@ impl Builder {
         Builder { tracker_log: Some(Arc::new(log)), ..self }
     }
 
+    /// The secrets of the swarms that a tracker serves which the node runs itself: where several nodes of one program are
+    /// in a swarm each, one port serves all of them. Without it that tracker is of the node's own swarm.
+    #[cfg(feature = "embedded-tracker")]
+    pub fn tracker_swarms(self, swarms: SecretFiles) -> Builder {
+        Builder { tracker_swarms: Some(swarms), ..self }
+    }
+
     /// Starts the node. It may take as long as a tracker's name takes to be looked up, a second at most.
     ///
     /// # Errors
-    /// When the secret of a closed swarm, the tracker, the state folder, the address or a thread cannot be had.
+    /// When several swarms were named, or the secret of a closed swarm, the tracker, the state folder, the address or a thread cannot be had.
     pub async fn start(mut self) -> Result<Node, StartError> {
         self.log.get_or_insert_with(|| tracing::dispatcher::get_default(Clone::clone));
         let started = tokio::task::spawn_blocking(move || self.start_blocking()).await;
@@ -170,7 +181,7 @@ impl Builder {
         // Without a state folder the key is of this life alone.
         let key = state.as_ref().map_or_else(StaticKey::random, |state| Ok(state.key().clone()));
         let key = key.map_err(StartError::Threads)?;
-        let prober = Prober::new(settings.secret_file.as_deref())?;
+        let prober = Prober::new(settings.secret_file.only()?)?;
         let link = TrackerLink::find(
             &choice,
             listen.ip(),
@@ -180,7 +191,7 @@ impl Builder {
             Embedding {
                 log: self.tracker_log,
                 key_file: state.as_ref().map(StateFolder::tracker_key),
-                secret_file: settings.secret_file.clone(),
+                secret_file: self.tracker_swarms.unwrap_or_else(|| settings.secret_file.clone()),
                 encryption: settings.network.encryption,
             },
         )?;

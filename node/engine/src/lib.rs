@@ -36,7 +36,7 @@ pub use channel::{
     OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, Suite, SwarmFileError, SwarmFileTrouble,
     SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
 };
-pub use config::{NodeLabel, NodeSettings, TrackerAddress};
+pub use config::{NodeLabel, NodeSettings, SecretFiles, SeveralSwarms, TrackerAddress};
 pub use content_index::{ContentIndex, IndexRequest, PatternError, select};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
 pub use download_reader::{DownloadReader, ReadError};

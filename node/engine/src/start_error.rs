@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use channel::SwarmFileError;
+use config::SeveralSwarms;
 
 use crate::state::StateError;
 use crate::tracker::TrackerError;
@@ -28,6 +29,9 @@ pub enum StartError {
     /// The secret of a closed swarm cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// Several swarms were named: each has a node of its own.
+    #[error(transparent)]
+    SeveralSwarms(#[from] SeveralSwarms),
     /// Another socket has the port.
     #[error("{0}: the port is in use")]
     AddressInUse(SocketAddr),

@@ -8,27 +8,23 @@ mod minute;
 mod record;
 mod secrets;
 mod socket;
+mod swarms;
 
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use channel::{
-    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmFileError,
-    SwarmSecrets,
-};
+use channel::{StaticKey, SwarmFileError};
 use config::TrackerSettings;
-use messages::{BootEpoch, Kind};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
-use crate::{Output, Tracker};
+use crate::Output;
 use clock::Clock;
-use record::Record;
 use socket::Datagrams;
 pub use socket::{BindError, Socket, bind};
+use swarms::Served;
 
 /// The shortest sleep: work that is due at once is done step by step, and the system's timers count milliseconds
 /// anyway.
@@ -52,19 +48,6 @@ pub enum DriverError {
     /// There is no runtime to serve in.
     #[error("cannot start the tracker's event loop: {0}")]
     Runtime(io::Error),
-}
-
-/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
-fn policy(settings: &TrackerSettings) -> Policy {
-    if settings.secret_file.is_some() {
-        return Policy::SEALED;
-    }
-    let of = |encryption| match encryption {
-        config::Encryption::Always => Encryption::Always,
-        config::Encryption::Prefer => Encryption::Prefer,
-        config::Encryption::Never => Encryption::Never,
-    };
-    Policy { elsewhere: of(settings.encryption), loopback: of(settings.loopback_encryption) }
 }
 
 /// Serves at `socket` until `shutdown` is ready, on a runtime of its own: blocks the calling thread.
@@ -91,68 +74,39 @@ pub async fn run(
     key: StaticKey,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DriverError> {
-    let secret_file = settings.secret_file.as_deref();
-    let secret_file =
-        secret_file.map(|path| SwarmFile::open(path, clock::unix_ms().unwrap_or(0) / 1000)).transpose()?;
-    let secrets = secret_file.as_ref().map_or_else(SwarmSecrets::open, |file| file.secrets().clone());
-    let (mut secret, mut seed) = ([0; 32], [0; 8]);
-    SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
-    SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
     let clock = Clock::start();
-    let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
+    let Served { mut swarms, mut records, files } = swarms::open(&settings, &key, (&socket, clock))?;
+    let address = socket.local_addr();
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
-    let mut channels = Channels::new(ChannelSettings {
-        key,
-        swarm: secrets.first().clone(),
-        policy: policy(&settings),
-        role: Role::Tracker,
-        max_channels: settings.limits.max_nodes as usize,
-        max_channels_per_host: 2 * settings.limits.max_nodes_per_address as usize,
-        epoch: BootEpoch(clock::unix_ms().unwrap_or(0)),
-        secret,
-        suite: Suite::preferred(),
-    });
-    channels.change_secrets(&secrets);
-    let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
-    tracker.seal_with(channels);
-    if let Some(unix_ms) = clock::unix_ms() {
-        tracker = tracker.with_wall_clock(unix_ms);
-    }
-    if is_fresh {
-        tracker = tracker.without_past();
-    }
-    let (mut out, mut record, mut shutdown) = (Output::default(), Record::default(), pin!(shutdown));
+    let (mut outs, mut shutdown) = (Vec::new(), pin!(shutdown));
     let (changed, mut changes) = mpsc::unbounded_channel();
-    if let Some(file) = secret_file {
-        tokio::spawn(secrets::follow(file, move |secrets| changed.send(secrets).is_ok()));
+    for (which, file) in files {
+        let changed = changed.clone();
+        let followed = secrets::follow(file, move |secrets| changed.send((which, secrets)).is_ok());
+        tokio::spawn(followed.instrument(records.span(which)));
     }
-    tracing::info!(%address, "tracker listening");
+    tracing::info!(%address, swarms = swarms.trackers().len(), "tracker listening");
     loop {
-        let wait = tracker.poll(clock.now(), &mut out);
-        for (outgoing, bytes) in out.datagrams() {
+        let wait = swarms.poll(clock.now(), &mut outs);
+        for (outgoing, bytes) in outs.iter().flat_map(Output::datagrams) {
             datagrams.send(outgoing, bytes).await;
         }
-        record.sum_up(clock.now());
-        out.events.iter().for_each(|event| record.write(event, clock.now()));
-        out.clear();
-        let sleep = wait.until.min(record.due()).since(clock.now()).clamp(MIN_SLEEP, MAX_SLEEP);
+        records.write(&mut outs, clock.now());
+        let sleep = wait.until.min(records.due()).since(clock.now()).clamp(MIN_SLEEP, MAX_SLEEP);
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             received = datagrams.receive(|from, reached_at, bytes| {
-                if Kind::is_channel(bytes) {
-                    tracker.handle_sealed(from, reached_at, bytes, clock.now());
-                } else {
-                    tracker.handle_datagram(from, reached_at, bytes, clock.now());
-                }
+                swarms.handle(from, reached_at, bytes, clock.now());
             }) => received.map_err(DriverError::Socket)?,
-            Some(secrets) = changes.recv() => tracker.change_secrets(&secrets),
+            Some((which, secrets)) = changes.recv() => {
+                swarms.change_secrets(which, &secrets);
+                records.rename(which, &secrets);
+            }
             () = tokio::time::sleep(sleep) => {}
         }
     }
-    let (nodes, contents) = (tracker.nodes(), tracker.contents());
-    record.end(tracker.counters(), &tracker.channels().map(Channels::counters).unwrap_or_default());
-    tracing::info!(nodes, contents, "tracker leaving");
+    records.end(&swarms);
     Ok(())
 }
 

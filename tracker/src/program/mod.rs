@@ -14,8 +14,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use channel::secret_file::SecretFileError;
-use channel::{SwarmFileError, SwarmSecrets};
-use config::{ByteSize, ConfigError, Encryption, ListenAddr, TrackerSettings, ValueError};
+use channel::{SwarmFileError, SwarmFileTrouble, SwarmSecrets};
+use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
+use config::{
+    ByteSize, ConfigError, Encryption, ListenAddr, MAX_SECRET_FILES, SecretFiles, TrackerSettings, ValueError,
+};
 use logs::{LogError, LogSettings, Rotation};
 
 pub use self::key_file::{KeyFile, KeyFlags};
@@ -33,9 +36,11 @@ pub struct Flags {
     /// The same for nodes on this host [default: prefer]
     #[arg(long, env = "RIFFLE_LOOPBACK_ENCRYPTION", hide_env_values = true, value_name = "WHEN")]
     pub loopback_encryption: Option<Encryption>,
-    /// The file with a closed swarm's secret (`riffle secret new FILE`): who lacks it gets no answer [default: open to all]
+    /// The file with a closed swarm's secret (`riffle secret new FILE`): who lacks it gets no answer; several, separated
+    /// as in PATH or each with a flag of its own, are several swarms [default: open to all]
     #[arg(long, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
-    pub secret_file: Option<PathBuf>,
+    #[arg(value_parser = OsStringValueParser::new().map(|text| SecretFiles::split(&text)))]
+    pub secret_file: Vec<SecretFiles>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -54,6 +59,17 @@ pub struct Flags {
     /// So many log files are kept, the one that is written included [default: 5]
     #[arg(long, env = "RIFFLE_LOG_FILES", hide_env_values = true, value_name = "COUNT", value_parser = log_files)]
     pub log_files: Option<u8>,
+    /// What a tracker has and a node has not.
+    #[command(flatten)]
+    pub own: TrackerFlags,
+}
+
+/// What a person may say of a tracker alone.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct TrackerFlags {
+    /// Serves the open swarm too, beside those with a secret
+    #[arg(long, env = "RIFFLE_OPEN_SWARM", hide_env_values = true, value_parser = FalseyValueParser::new())]
+    pub open_swarm: bool,
     /// Where the key is.
     #[command(flatten)]
     pub key: KeyFlags,
@@ -87,6 +103,12 @@ pub enum ProgramError {
         path: PathBuf,
         /// The mistake and its line.
         cause: ConfigError,
+    },
+    /// There are more swarms than a tracker serves.
+    #[error("--secret-file names {count} files: a tracker serves {MAX_SECRET_FILES} closed swarms at most")]
+    ManySwarms {
+        /// How many were named.
+        count: usize,
     },
     /// An option contradicts the secret.
     #[error("{option} {why}")]
@@ -134,9 +156,10 @@ impl ProgramError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ProgramError::ReadConfig { .. } | ProgramError::Config { .. } => 2,
-            ProgramError::Contradiction { .. } => 2,
+            ProgramError::Contradiction { .. } | ProgramError::ManySwarms { .. } => 2,
             ProgramError::Bind(BindError::InUse { .. } | BindError::NotHere { .. }) => 2,
             ProgramError::Log(LogError::Level { .. }) | ProgramError::NoStateFolder => 2,
+            ProgramError::SecretFile(error) if matches!(error.trouble, SwarmFileTrouble::Same { .. }) => 2,
             ProgramError::Bind(_)
             | ProgramError::SecretFile(_)
             | ProgramError::Log(_)
@@ -159,7 +182,7 @@ impl From<ProgramError> for ExitCode {
 /// # Errors
 /// A settings file that cannot be read or has a mistake, or an option that contradicts another.
 pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
-    let key_file = KeyFile::of(&flags.key, flags.state_dir.as_deref());
+    let key_file = KeyFile::of(&flags.own.key, flags.state_dir.as_deref());
     let mut settings = match flags.config {
         Some(path) => read(&path)?,
         None => TrackerSettings::default(),
@@ -167,8 +190,12 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     settings.listen = flags.listen.unwrap_or(settings.listen);
     settings.encryption = flags.encryption.unwrap_or(settings.encryption);
     settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
-    settings.secret_file = flags.secret_file.or(settings.secret_file);
-    if settings.secret_file.is_some() {
+    settings.secret_file = flags.secret_file.into_iter().collect::<SecretFiles>().or(settings.secret_file);
+    settings.open_swarm |= flags.own.open_swarm;
+    if settings.secret_file.len() > MAX_SECRET_FILES {
+        return Err(ProgramError::ManySwarms { count: settings.secret_file.len() });
+    }
+    if !settings.serves_open_swarm() {
         let said = [
             ("--encryption", Some(settings.encryption)),
             ("--loopback-encryption", flags.loopback_encryption),
@@ -229,7 +256,7 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     heap::join_freed_blocks_at_once();
     // Before anything is said or taken: a tracker that should be closed is never open for a moment.
-    let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
+    let secrets = SwarmSecrets::of_files(settings.secret_file.iter())?;
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
@@ -243,10 +270,7 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
     let served = runtime.map_err(DriverError::Runtime)?.block_on(async {
         let shutdown = signals().map_err(ProgramError::Signals)?;
         say(&format!("tracker listening on {}", socket.local_addr()));
-        if secrets.is_closed() {
-            let fingerprint = secrets.first().fingerprint();
-            say(&format!("closed: it answers only who has the secret with the fingerprint {fingerprint}"));
-        }
+        who_is_answered(&secrets, settings.serves_open_swarm()).iter().for_each(|line| say(line));
         trouble.iter().for_each(|trouble| say(trouble));
         say(&key_file::how_to_name(key.public(), socket.local_addr()));
         driver::run(socket, settings, key, shutdown).await.map_err(ProgramError::Driver)
@@ -255,6 +279,23 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
         tracing::error!(%error, "tracker stopped");
     }
     served
+}
+
+/// The lines that say who gets an answer, where not everybody does.
+fn who_is_answered(secrets: &[SwarmSecrets], is_open_too: bool) -> Vec<String> {
+    let fingerprints = secrets.iter().map(|secrets| secrets.first().fingerprint());
+    let whose = |fingerprint| format!("who has the secret with the fingerprint {fingerprint}");
+    match secrets {
+        [] => Vec::new(),
+        [_] if !is_open_too => {
+            fingerprints.map(whose).map(|who| format!("closed: it answers only {who}")).collect()
+        }
+        _ => {
+            let open = is_open_too.then(|| "the open swarm, for everybody".to_owned());
+            let closed = fingerprints.map(whose).map(|who| format!("a closed swarm, only for {who}"));
+            closed.chain(open).collect()
+        }
+    }
 }
 
 /// Says a line on stderr, whatever it contains. Nobody reads any more when this fails, and that is no reason to stop

@@ -7,6 +7,7 @@ mod leaving;
 mod naming;
 mod owning;
 mod spreading;
+mod swarms;
 mod updating;
 
 use std::net::{IpAddr, SocketAddr};

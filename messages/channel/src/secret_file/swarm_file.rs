@@ -45,6 +45,12 @@ pub enum SwarmFileTrouble {
         /// Its permissions.
         mode: u32,
     },
+    /// It opens a swarm that another file opens already.
+    #[error("it has a secret that stands in {} too: one file is enough for a swarm", other.display())]
+    Same {
+        /// The other file.
+        other: PathBuf,
+    },
     /// There is something else in it.
     #[error(transparent)]
     Text(#[from] ParseSecretsError),
@@ -75,6 +81,17 @@ impl SwarmSecrets {
     /// As [`SwarmSecrets::of_file`].
     pub fn of_file_or_open(path: Option<&Path>) -> Result<SwarmSecrets, SwarmFileError> {
         path.map_or_else(|| Ok(SwarmSecrets::open()), SwarmSecrets::of_file)
+    }
+
+    /// The secrets in several files, each of which is of another swarm.
+    ///
+    /// # Errors
+    /// As [`SwarmSecrets::of_file`], and when two of them have a secret in common.
+    pub fn of_files<'a>(
+        paths: impl IntoIterator<Item = &'a Path>,
+    ) -> Result<Vec<SwarmSecrets>, SwarmFileError> {
+        let files = SwarmFile::open_all(paths, 0)?;
+        Ok(files.into_iter().map(|file| file.read).collect())
     }
 
     /// Makes a file of them at `path`, for this user alone.
@@ -122,6 +139,28 @@ impl SwarmFile {
         let read = SwarmSecrets::of_file(path)?;
         let told = read.clone().at(now);
         Ok(SwarmFile { path: path.to_owned(), read, told, trouble: None })
+    }
+
+    /// Reads several files for the first time, each of which is of another swarm.
+    ///
+    /// # Errors
+    /// As [`SwarmSecrets::of_files`].
+    pub fn open_all<'a>(
+        paths: impl IntoIterator<Item = &'a Path>,
+        now: u64,
+    ) -> Result<Vec<SwarmFile>, SwarmFileError> {
+        let mut files: Vec<SwarmFile> = Vec::new();
+        for path in paths {
+            let file = SwarmFile::open(path, now)?;
+            if let Some(same) =
+                files.iter().find(|other| other.read.iter().any(|one| file.read.contains(one)))
+            {
+                let trouble = SwarmFileTrouble::Same { other: same.path.clone() };
+                return Err(SwarmFileError { path: path.to_owned(), trouble });
+            }
+            files.push(file);
+        }
+        Ok(files)
     }
 
     /// The secrets that were told of last.
@@ -253,6 +292,22 @@ mod tests {
         assert_eq!(told(file.look(11)), (None, true), "something else is wrong");
         first.make_file(&path).unwrap();
         assert_eq!(told(file.look(12)), (Some(first), false));
+    }
+
+    #[test]
+    fn of_several_files_each_is_of_another_swarm() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b", "c"].map(|name| folder.path().join(name));
+        let secrets = [(); 2].map(|()| SwarmSecrets::from(SwarmSecret::random().unwrap()));
+        secrets[0].make_file(&paths[0]).unwrap();
+        secrets[1].make_file(&paths[1]).unwrap();
+        let read = |count: usize| SwarmSecrets::of_files(paths[..count].iter().map(PathBuf::as_path));
+        assert_eq!(read(2).unwrap(), secrets);
+        // The third one was the first one before a rotation.
+        secrets[0].clone().rotated(SwarmSecret::random().unwrap(), 9).make_file(&paths[2]).unwrap();
+        let error = read(3).unwrap_err().to_string();
+        let said = format!("it has a secret that stands in {} too", paths[0].display());
+        assert!(error.starts_with(&format!("the secret file {}: {said}", paths[2].display())), "{error}");
     }
 
     #[test]

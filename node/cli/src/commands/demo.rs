@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use config::{Interval, NodeSettings};
+use config::{Interval, NodeSettings, SecretFiles};
 use logs::LogGuard;
 use messages::{Layout, Name, NodeId};
 use rand::rngs::{StdRng, SysRng};
@@ -72,7 +72,7 @@ struct Outcome {
 /// What failed, with its exit code.
 pub(crate) async fn run(mut settings: Settings, file: Option<PathBuf>) -> Result<ExitCode> {
     // Its swarm is of this machine and of a minute, and its tracker has no secret.
-    settings.secret_file = None;
+    settings.secret_file = SecretFiles::NONE;
     let screen = Screen::of_one_shot(settings.quiet);
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut network = None;

@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use crate::source::{self, Source};
 use crate::spool::{self, Poured, Spool};
 use crate::units::duration;
-use crate::{target, tickets};
+use crate::{swarms, target, tickets};
 
 /// The screen is drawn this often.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -52,6 +52,7 @@ pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<E
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
+    let mut settings = in_one_swarm(&settings, &wanted, &arguments, &screen).await?;
     let sources: Vec<&Source> = wanted.iter().filter_map(|(_, source)| source.as_ref()).collect();
     screen.notes(&source::take_tracker(&mut settings, &sources).await.into_iter().collect::<Vec<_>>());
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
@@ -111,6 +112,22 @@ pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<E
         ExitCode::Done if descriptions.is_contradicted() => Ok(ExitCode::Integrity),
         code => Ok(code),
     }
+}
+
+/// The settings of a node in the one swarm that has what is wanted.
+async fn in_one_swarm(
+    settings: &Settings,
+    wanted: &[(Wanted, Option<Source>)],
+    arguments: &Download,
+    screen: &Screen,
+) -> Result<Settings> {
+    let mut swarms = swarms::of(settings)?;
+    if swarms.len() > 1 {
+        let (which, notes) = swarms::locate(&swarms, wanted, arguments.wait).await?;
+        screen.notes(&notes);
+        swarms.swap(0, which);
+    }
+    Ok(swarms.swap_remove(0).settings)
 }
 
 /// The request with what a person has typed about it.

@@ -30,7 +30,7 @@ use crate::sharing::{self, kind_of};
 use crate::tracker_words::TrackerWords as _;
 use crate::tree;
 use crate::units::size;
-use crate::{target, tickets};
+use crate::{swarms, target, tickets};
 
 /// Runs the command.
 ///
@@ -191,6 +191,13 @@ async fn of_id_or_name(settings: &Settings, what: &str, screen: &Screen) -> Resu
     if let Some(metainfo) = remembered {
         return Ok(metainfo);
     }
+    let mut swarms = swarms::of(settings)?;
+    if swarms.len() > 1 {
+        let (which, notes) = swarms::locate(&swarms, &[(wanted.clone(), None)], false).await?;
+        screen.notes(&notes);
+        swarms.swap(0, which);
+    }
+    let settings = &swarms.swap_remove(0).settings;
     let mut query = tracker_query(settings)?;
     let (found, end) = query.ask_once(Question::Meant(wanted.clone())).await?;
     if let Some(tracker) = query.take_in_the_clear() {

@@ -23,6 +23,7 @@ use crate::report;
 use crate::running::{refused_start, tracker_query};
 use crate::screen::Screen;
 use crate::settings::Settings;
+use crate::swarms::{self, Swarm};
 use crate::target;
 use crate::tracker_words::TrackerWords as _;
 
@@ -40,23 +41,23 @@ const READ_EVERY: Duration = Duration::from_millis(5);
 /// # Errors
 /// When what was typed makes no sense or the tracker cannot be asked; each with its exit code.
 pub(crate) async fn run(settings: Settings, arguments: List) -> Result<ExitCode> {
-    let mut query = tracker_query(&settings)?;
+    let swarms = swarms::of(&settings)?;
     // A program that reads a pipe goes on with the id; at a terminal its beginning is enough.
     let is_short = std::io::stdout().is_terminal() && !arguments.long;
     let view = View {
         screen: Screen::of_lines(settings.quiet),
         digits: if is_short { MIN_DIGITS } else { ALL_DIGITS },
+        swarm: None,
     };
     let prefix = arguments.prefix.as_deref().unwrap_or_default();
     if arguments.files || !arguments.select.is_empty() {
-        return list_files(&settings, prefix, &arguments.select, &view).await;
+        return list_files(swarms, prefix, &arguments.select, &view).await;
     }
     if arguments.wait_complete.is_empty() {
-        return match list(&mut query, prefix, &view).await? {
-            Listing::Shown(code) => Ok(code),
-            Listing::One(only) => look_into(&settings, &only, &view).await,
-        };
+        return list_swarms(swarms, prefix, view).await;
     }
+    swarms::require_one(&settings, "what is waited for is")?;
+    let mut query = tracker_query(&settings)?;
     let mut awaited = Awaiting::new(arguments.wait_complete);
     let Some(timeout) = arguments.timeout else {
         return wait(&mut query, &mut awaited, &view).await;
@@ -75,11 +76,17 @@ struct View {
     screen: Screen,
     /// How many digits of an id are shown.
     digits: usize,
+    /// What stands before each line: in which of several swarms it is.
+    swarm: Option<String>,
 }
 
 impl View {
     fn rows(&self, contents: &[Listed]) -> Vec<String> {
-        report::rows(contents, self.digits)
+        let rows = report::rows(contents, self.digits);
+        match &self.swarm {
+            Some(swarm) => rows.into_iter().map(|row| format!("{swarm}  {row}")).collect(),
+            None => rows,
+        }
     }
 
     /// Says that the tracker is asked in the clear although sealing is preferred, once.
@@ -91,7 +98,11 @@ impl View {
 
     /// Says that the tracker does not answer. Returns the exit code.
     fn silent(&self, query: &TrackerQuery) -> ExitCode {
-        self.screen.error(&query.tracker().gives_no_answer());
+        let what = query.tracker().gives_no_answer();
+        self.screen.error(&match &self.swarm {
+            Some(swarm) => format!("the swarm {swarm}: {what}"),
+            None => what,
+        });
         ExitCode::TrackerUnreachable
     }
 }
@@ -102,6 +113,24 @@ enum Listing {
     Shown(ExitCode),
     /// Nothing yet: there is one content, and its whole name was typed, or its id.
     One(Listed),
+}
+
+/// Lists what is in each of the swarms. What went wrong in one decides the exit code; that there is nothing in it does
+/// not, as long as there is something in another.
+async fn list_swarms(swarms: Vec<Swarm>, prefix: &str, view: View) -> Result<ExitCode> {
+    let mut codes = Vec::new();
+    for Swarm { settings, called } in swarms {
+        let view = View { screen: view.screen.clone(), digits: view.digits, swarm: called };
+        let mut query = tracker_query(&settings)?;
+        codes.push(match list(&mut query, prefix, &view).await? {
+            Listing::Shown(code) => code,
+            Listing::One(only) => look_into(&settings, &only, &view).await?,
+        });
+    }
+    let is_told = |code: &&ExitCode| !matches!(code, ExitCode::Done | ExitCode::NotFound);
+    let wrong = codes.iter().find(is_told).copied();
+    let all = if codes.contains(&ExitCode::Done) { ExitCode::Done } else { ExitCode::NotFound };
+    Ok(wrong.unwrap_or(all))
 }
 
 /// Lists the contents whose name or id begins with `prefix`.
@@ -140,7 +169,11 @@ async fn list(query: &mut TrackerQuery, prefix: &str, view: &View) -> Result<Lis
     if count > 0 {
         return Ok(Listing::Shown(ExitCode::Done));
     }
-    view.screen.note(&report::nothing_listed(still));
+    let nothing = report::nothing_listed(still);
+    view.screen.note(&match &view.swarm {
+        Some(swarm) => format!("the swarm {swarm}: {nothing}"),
+        None => nothing,
+    });
     Ok(Listing::Shown(ExitCode::NotFound))
 }
 
@@ -164,10 +197,15 @@ async fn look_into(settings: &Settings, only: &Listed, view: &View) -> Result<Ex
 }
 
 /// Shows what is in the content that a person means by `what`, and of a folder what `select` names.
-async fn list_files(settings: &Settings, what: &str, select: &[String], view: &View) -> Result<ExitCode> {
+async fn list_files(mut swarms: Vec<Swarm>, what: &str, select: &[String], view: &View) -> Result<ExitCode> {
     inside::check_patterns(select).map_err(|error| Stop::usage(error.to_string()))?;
     let wanted = target::parse(what).map_err(|error| Stop::usage(format!("\"{what}\": {error}")))?;
-    let Answer { index, tracker } = ask(settings, wanted, None).await?;
+    if swarms.len() > 1 {
+        let (which, notes) = swarms::locate(&swarms, &[(wanted.clone(), None)], false).await?;
+        view.screen.notes(&notes);
+        swarms.swap(0, which);
+    }
+    let Answer { index, tracker } = ask(&swarms.swap_remove(0).settings, wanted, None).await?;
     match index {
         Ok(index) => Ok(inside::show(&index, select, Form::of_stdout(), &view.screen).await),
         Err(why) => {

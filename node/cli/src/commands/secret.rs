@@ -96,6 +96,7 @@ fn say(lines: &[String]) {
 pub(crate) fn stop(error: SwarmFileError) -> Stop {
     let code = match &error.trouble {
         SwarmFileTrouble::Exists => ExitCode::TargetExists,
+        SwarmFileTrouble::Same { .. } => ExitCode::Usage,
         SwarmFileTrouble::NotAFile | SwarmFileTrouble::Text(_) => ExitCode::Integrity,
         SwarmFileTrouble::Io(_) | SwarmFileTrouble::NotOurs | SwarmFileTrouble::NotPrivate { .. } => {
             ExitCode::Io

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use riffle::{DiskError, DiskErrorKind, Node, ShareId};
+use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
 
 use crate::arguments::Send;
 use crate::deliveries::Deliveries;
@@ -20,6 +21,7 @@ use crate::settings::Settings;
 use crate::sharing::{self, News, SendAs, Sharing};
 use crate::signals::Signals;
 use crate::spool::{self, Spool};
+use crate::swarms::{self, Swarm};
 use crate::tickets;
 
 /// What stands for the standard input.
@@ -31,6 +33,10 @@ const STDIN: &str = "-";
 /// When a file cannot be shared or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
+    if !arguments.all_swarms {
+        swarms::require_one(&settings, "a file is shared, without --all-swarms,")?;
+    }
+    let swarms = swarms::of_nodes(&settings)?;
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
@@ -42,48 +48,42 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let spool = Spool::default();
     let mut signals = Signals::listen(screen.clone(), spool.remover())?;
-    let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
+    let running = Running::start_in_each(&swarms, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
+    let sender = |(running, swarm): (Running, Swarm)| Sender::new(running, swarm, &screen);
+    let mut senders: Vec<Sender> = running.into_iter().zip(swarms).map(sender).collect();
     if is_stdin {
-        let path = spool.make(running.state()?)?.join("stdin");
-        if spool_stdin(path.clone(), &mut running, &mut signals, &screen).await? == Spooled::Interrupted {
-            running.leave(&signals.leaving(), |_| {}).await;
+        let path = spool.make(senders[0].running.state()?)?.join("stdin");
+        if spool_stdin(path.clone(), &mut senders, &mut signals).await? == Spooled::Interrupted {
+            leave(senders, &signals).await;
             return Ok(ExitCode::Interrupted);
         }
         files.push(path);
     }
-    let mut sharing = Sharing::default();
-    code = begin(&files, &send_as, &mut sharing, &running.node, &screen).unwrap_or(code);
-    let mut deliveries = Deliveries::default();
-    let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
+    for sender in &mut senders {
+        let Sender { sharing, running, .. } = sender;
+        code = begin(&files, &send_as, sharing, &running.node, &screen).unwrap_or(code);
+    }
     let mut tick = tokio::time::interval(Duration::from_secs(1));
-    while !sharing.is_empty() {
+    while !senders.iter().all(|sender| sender.sharing.is_empty()) {
         tokio::select! {
-            event = running.next_event() => {
-                let event = event?;
-                running.on_event(&event, &screen);
-                progress.on_event(&event);
-                deliveries.on_event(&event);
-                let mut is_refused = false;
-                for news in sharing.on_event(&event) {
-                    tell(&news, &running, &screen);
-                    // What was asked for is all or nothing.
-                    is_refused |= arguments.strict && matches!(news, News::Skipped(_));
-                    code = on_news(news, &mut sharing, &running.node).unwrap_or(code);
-                }
+            (which, event) = next_event(&mut senders) => {
+                let sender = &mut senders[which];
+                let (found, is_refused) = sender.on_event(&event?, arguments.strict);
+                code = found.unwrap_or(code);
                 if is_refused {
                     code = ExitCode::Io;
                     break;
                 }
-                let is_delivered = |copies| !sharing.is_hashing() && deliveries.are_delivered(copies);
+                let is_delivered = |copies| senders.iter().all(|sender| sender.is_delivered(copies));
                 if arguments.copies_wanted().is_some_and(is_delivered) {
                     break;
                 }
             }
             _ = tick.tick() => {
                 let now = Instant::now();
-                running.on_tick(now, &screen);
-                progress.show_hashing(now);
-                show_deliveries(&mut deliveries, &mut progress, &running.node, &screen).await;
+                for sender in &mut senders {
+                    sender.on_tick(now).await;
+                }
             }
             () = signals.asked() => {
                 screen.note("leaving; Ctrl-C again ends at once");
@@ -91,10 +91,98 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
             }
         }
     }
-    progress.end_uploads();
-    screen.notes(&[deliveries.take_lines(), deliveries.closing()].concat());
-    running.leave(&signals.leaving(), |_| {}).await;
+    for sender in &mut senders {
+        sender.progress.end_uploads();
+        let lines = [sender.deliveries.take_lines(), sender.deliveries.closing()].concat();
+        sender.say(&lines);
+    }
+    leave(senders, &signals).await;
     Ok(code)
+}
+
+/// What is shared in one swarm, by a node of its own.
+struct Sender {
+    running: Running,
+    sharing: Sharing,
+    deliveries: Deliveries,
+    progress: Progress,
+    screen: Screen,
+    /// Which of several swarms it is.
+    swarm: Option<String>,
+}
+
+impl Sender {
+    fn new(running: Running, swarm: Swarm, screen: &Screen) -> Sender {
+        let period = swarm.settings.progress_period;
+        Sender {
+            running,
+            sharing: Sharing::default(),
+            deliveries: Deliveries::default(),
+            progress: Progress::new(screen.clone(), BTreeMap::new(), period),
+            screen: screen.clone(),
+            swarm: swarm.called,
+        }
+    }
+
+    /// Takes in an event. Returns the exit code that follows, if one does, and whether all that was asked for is refused
+    /// because some of it is. `strict`: it is all or nothing.
+    fn on_event(&mut self, event: &Event, strict: bool) -> (Option<ExitCode>, bool) {
+        self.running.on_event(event, &self.screen);
+        self.progress.on_event(event);
+        self.deliveries.on_event(event);
+        let (mut code, mut is_refused) = (None, false);
+        for news in self.sharing.on_event(event) {
+            if let Some(swarm) = &self.swarm {
+                self.screen.note(&format!("in the swarm {swarm}:"));
+            }
+            tell(&news, &self.running, &self.screen);
+            is_refused |= strict && matches!(news, News::Skipped(_));
+            code = on_news(news, &mut self.sharing, &self.running.node).or(code);
+        }
+        (code, is_refused)
+    }
+
+    async fn on_tick(&mut self, now: Instant) {
+        self.running.on_tick(now, &self.screen);
+        self.progress.show_hashing(now);
+        let lines = self.deliveries.take_lines();
+        self.say(&lines);
+        show_deliveries(&mut self.deliveries, &mut self.progress, &self.running.node, &self.screen).await;
+    }
+
+    /// Says each line, and of several swarms which one it is about.
+    fn say(&self, lines: &[String]) {
+        match &self.swarm {
+            Some(swarm) => {
+                lines.iter().for_each(|line| self.screen.note(&format!("the swarm {swarm}: {line}")))
+            }
+            None => self.screen.notes(lines),
+        }
+    }
+
+    fn is_delivered(&self, copies: usize) -> bool {
+        !self.sharing.is_hashing() && self.deliveries.are_delivered(copies)
+    }
+}
+
+/// Waits for the next event of one of them. Returns which one's it is.
+async fn next_event(senders: &mut [Sender]) -> (usize, Result<Event>) {
+    let mut all: Vec<_> = senders.iter_mut().map(|sender| Box::pin(sender.running.next_event())).collect();
+    std::future::poll_fn(move |context| {
+        let ready = all.iter_mut().enumerate().find_map(|(which, next)| match next.as_mut().poll(context) {
+            Poll::Ready(event) => Some((which, event)),
+            Poll::Pending => None,
+        });
+        ready.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
+}
+
+/// Takes leave in each swarm. The first node goes last, since the others may use the tracker that it runs.
+async fn leave(senders: Vec<Sender>, signals: &Signals) {
+    for sender in senders.into_iter().rev() {
+        sender.running.leave(&signals.leaving(), |_| {}).await;
+    }
 }
 
 /// Begins to share the files. Says why one cannot be, and returns the exit code of the last of those.
@@ -217,12 +305,7 @@ enum Spooled {
 ///
 /// # Errors
 /// When the disk is full, or the input cannot be read; each with its exit code.
-async fn spool_stdin(
-    path: PathBuf,
-    running: &mut Running,
-    signals: &mut Signals,
-    screen: &Screen,
-) -> Result<Spooled> {
+async fn spool_stdin(path: PathBuf, senders: &mut [Sender], signals: &mut Signals) -> Result<Spooled> {
     let mut filling = tokio::task::spawn_blocking(move || spool::fill(&path, &mut io::stdin().lock()));
     loop {
         tokio::select! {
@@ -230,9 +313,12 @@ async fn spool_stdin(
                 filled.expect("filling does not panic")?;
                 return Ok(Spooled::Whole);
             }
-            event = running.next_event() => running.on_event(&event?, screen),
+            (which, event) = next_event(senders) => {
+                let Sender { running, screen, .. } = &mut senders[which];
+                running.on_event(&event?, screen);
+            }
             () = signals.asked() => {
-                screen.note("leaving; nothing is shared, because the standard input did not end");
+                senders[0].screen.note("leaving; nothing is shared, because the standard input did not end");
                 return Ok(Spooled::Interrupted);
             }
         }

@@ -43,6 +43,7 @@ use crate::screen::{self, Screen};
 use crate::settings::Settings;
 use crate::sharing::{News, Sharing};
 use crate::signals::Signals;
+use crate::swarms;
 
 /// The prompt saves its list, says how far things are, and looks at its tracker this often.
 const TICK: Duration = Duration::from_millis(500);
@@ -92,6 +93,7 @@ enum Next {
 /// When the node cannot be started, with the exit code.
 pub(crate) async fn run(mut settings: Settings, on_mistake: OnMistake) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
+    swarms::require_one(&settings, "a prompt is")?;
     // The mode is restored when this function returns, after everything has been said.
     let mode = TerminalMode::remember();
     let (typed_sender, typed) = mpsc::unbounded_channel();
@@ -151,7 +153,8 @@ impl Prompt {
             let label = running.state()?.label();
             screen.note(&format!("node {label}, tracker {}; help shows the commands", running.tracker()));
         }
-        let (mut shares, damage) = Shares::open(running.state()?.shares());
+        let secrets = settings.secrets()?;
+        let (mut shares, damage) = Shares::open(shares::file_of(running.state()?, &secrets));
         let mut sharing = Sharing::default();
         let again = shares.restore(&mut sharing, &running.node);
         for line in damage.into_iter().chain(again) {

@@ -12,9 +12,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use messages::{ContentId, Name};
-use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
+use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId, SwarmSecret, SwarmSecrets};
 
 use crate::sharing::{SendAs, Sharing};
+use riffle::state::StateFolder;
 use riffle::state::checked_file::{self, Damage, GONE_FOR};
 
 /// At most this many files are on the list; files beyond them are shared until the prompt is left.
@@ -57,6 +58,31 @@ pub(super) struct Shares {
     saved_at: Option<Instant>,
     /// Whether a person was told that the list cannot be saved.
     trouble_told: bool,
+}
+
+/// The file of the list of the swarm that `secrets` open. In the state folder of a node each swarm has a list of its
+/// own: what was shared in one is never shared in another at the next start. A list that was made under an older secret
+/// of the swarm goes on under the first one.
+pub(super) fn file_of(state: &StateFolder, secrets: &SwarmSecrets) -> PathBuf {
+    let open = state.shares();
+    if !secrets.is_closed() {
+        return open;
+    }
+    let of = |secret: &SwarmSecret| {
+        let mut file = open.clone().into_os_string();
+        file.push(format!("-{}", secret.fingerprint()));
+        PathBuf::from(file)
+    };
+    let own = of(secrets.first());
+    let mut older = secrets.iter().skip(1).map(of);
+    if !own.exists()
+        && let Some(before) = older.find(|before| before.exists())
+        && let Err(error) = fs::rename(&before, &own)
+    {
+        tracing::warn!(%error, from = %before.display(), "the list of what is shared keeps its older name");
+        return before;
+    }
+    own
 }
 
 impl Shares {
@@ -414,6 +440,22 @@ mod tests {
         let mut shares = list(folder.path());
         assert_eq!(shares.update_missing(first + GONE_FOR.as_secs() + 1), [""; 0], "it is there again");
         assert_eq!(names(&shares), ["gone", "there"]);
+    }
+
+    #[test]
+    fn each_swarm_has_a_list_of_its_own_which_stays_when_the_secret_is_changed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let state = StateFolder::take(folder.path(), None, &folder.path().join("host")).expect("free");
+        let secrets = |byte| SwarmSecrets::from(SwarmSecret::from_bytes([byte; 32]));
+        let open = file_of(&state, &SwarmSecrets::open());
+        let [first, second] = [1, 2].map(|byte| file_of(&state, &secrets(byte)));
+        assert!(open == state.shares() && open != first && open != second && first != second);
+        fs::write(&first, "listed").expect("written");
+        let rotated = secrets(1).rotated(SwarmSecret::from_bytes([3; 32]), 5);
+        let renamed = file_of(&state, &rotated);
+        assert_eq!(fs::read_to_string(&renamed).expect("there"), "listed");
+        assert!(!first.exists() && renamed != first);
+        assert_eq!(file_of(&state, &rotated), renamed);
     }
 
     #[test]

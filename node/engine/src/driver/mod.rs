@@ -132,7 +132,7 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let secret_file = settings.secret_file.as_deref();
+    let secret_file = settings.secret_file.only()?;
     let secret_file = secret_file.map(|path| SwarmFile::open(path, secrets::unix_seconds())).transpose()?;
     let secrets = secret_file.as_ref().map_or_else(SwarmSecrets::open, |file| file.secrets().clone());
     let mut channels = channels(&settings, (key, &secrets), &identity);
@@ -244,7 +244,7 @@ fn channels(
 
 /// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
 pub(crate) fn policy(settings: &config::NodeSettings) -> Policy {
-    if settings.secret_file.is_some() {
+    if !settings.secret_file.is_empty() {
         return Policy::SEALED;
     }
     let of = |encryption| match encryption {

@@ -12,7 +12,7 @@ use channel::PublicKey;
 use channel::StaticKey;
 use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
 #[cfg(feature = "embedded-tracker")]
-use config::{Encryption, TrackerSettings};
+use config::{Encryption, SecretFiles, TrackerSettings};
 
 #[cfg(feature = "embedded-tracker")]
 use super::embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
@@ -115,8 +115,8 @@ pub(crate) struct TrackerLink {
 pub(crate) struct Embedding {
     /// Makes its log; `None`: it has none.
     pub(crate) log: Option<TrackerLogFactory>,
-    /// The file with the secret of its swarm; `None`: the open one.
-    pub(crate) secret_file: Option<PathBuf>,
+    /// The files with the secrets of its swarms; none: the open one.
+    pub(crate) secret_file: SecretFiles,
     /// Whether it seals what it says to other hosts: as the node does.
     pub(crate) encryption: Encryption,
     /// The file of its key, by which others know it in all its lives; `None`: the key is of one life alone.

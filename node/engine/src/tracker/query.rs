@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use channel::{ChannelNews, ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmFileError};
-use config::NodeSettings;
+use config::{NodeSettings, SeveralSwarms};
 use messages::tracker_to_node::Listed;
 use messages::{BootEpoch, Kind, Timestamp};
 use rand::TryRng as _;
@@ -35,6 +35,9 @@ pub enum QueryError {
     /// The secret of a closed swarm cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// Several swarms were named: each is asked by a query of its own.
+    #[error(transparent)]
+    SeveralSwarms(#[from] SeveralSwarms),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     NoRandomBytes(#[source] io::Error),
@@ -72,15 +75,15 @@ impl TrackerQuery {
     /// clear as they say.
     ///
     /// # Errors
-    /// When its address cannot be reached from this host, the secret of a closed swarm cannot be had, or the system gives
-    /// no random bytes.
+    /// When its address cannot be reached from this host, the secret of a closed swarm cannot be had, several swarms were
+    /// named, or the system gives no random bytes.
     pub fn new(choice: &TrackerChoice, settings: &NodeSettings) -> Result<TrackerQuery, QueryError> {
         let choice = match choice {
             // Whoever only asks has nothing that a tracker of its own would know.
             TrackerChoice::DefaultOrEmbedded => &TrackerChoice::Default,
             choice => choice,
         };
-        let prober = Prober::new(settings.secret_file.as_deref())?;
+        let prober = Prober::new(settings.secret_file.only()?)?;
         let secrets = prober.secrets();
         let tracker = TrackerLink::find(
             choice,
