@@ -20,6 +20,8 @@ mod owner_oracle;
 mod script;
 #[path = "../oracles/sealed.rs"]
 mod sealed_oracle;
+#[path = "../oracles/secrets.rs"]
+mod secrets_oracle;
 #[path = "../oracles/settings.rs"]
 mod settings_oracle;
 #[path = "../oracles/stage.rs"]
@@ -99,6 +101,11 @@ pub fn channel(bytes: &[u8]) {
 /// Any datagrams over a channel, whole and damaged.
 pub fn sealed(bytes: &[u8]) {
     sealed_oracle::hold(bytes);
+}
+
+/// Any text as tickets, keys and secrets.
+pub fn secrets(bytes: &[u8]) {
+    secrets_oracle::hold(bytes);
 }
 
 /// A node that serves, among strangers.
