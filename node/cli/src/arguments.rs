@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Arg, Args, Command, CommandFactory as _, Parser, Subcommand};
-use config::{ByteSize, Encryption, Interval, Limit, ListenAddr, NodeLabel, Period, UploadPolicy};
+use config::{
+    ByteSize, Encryption, Interval, Limit, ListenAddr, NodeLabel, Period, ServeCodes, UploadPolicy,
+};
 use messages::{ContentId, Digits, DigitsError, Name};
 use riffle::NamedTracker;
 use tracker::program::{KeyFlags, log_files, log_size};
@@ -227,10 +229,21 @@ pub(crate) enum Verb {
     /// See it work: a tracker, four owners and a downloader on this machine
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
-    Tracker(KeyFlags),
+    Tracker(Tracker),
     /// Make and look after the secret of a closed swarm, which --secret-file names
     #[command(subcommand)]
     Secret(Secret),
+}
+
+/// What `tracker` is told, besides the common options.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Tracker {
+    /// Where the key is.
+    #[command(flatten)]
+    pub(crate) key: KeyFlags,
+    /// Whether codes are served (`send --code`): always, never, or auto: where there is no secret [default: auto]
+    #[arg(long, env = "RIFFLE_CODES", hide_env_values = true, value_name = "WHEN")]
+    pub(crate) codes: Option<ServeCodes>,
 }
 
 /// What is to be done with a file of secrets. There is no option that takes a secret itself: whoever sees the processes of

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use channel::{
     ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmFileError,
-    SwarmSecrets,
+    SwarmSecret, SwarmSecrets,
 };
 use config::TrackerSettings;
 use messages::{BootEpoch, Kind};
@@ -24,7 +24,7 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::sync::mpsc;
 
-use crate::{Output, Tracker};
+use crate::{CodeDesk, Output, Tracker};
 use clock::Clock;
 use record::Record;
 use socket::Datagrams;
@@ -67,6 +67,28 @@ fn policy(settings: &TrackerSettings) -> Policy {
     Policy { elsewhere: of(settings.encryption), loopback: of(settings.loopback_encryption) }
 }
 
+/// The desk for codes, if the settings ask for one: it speaks in a swarm of its own, with the tracker's key.
+fn desk(settings: &TrackerSettings, key: &StaticKey, clock: &Clock) -> Result<Option<CodeDesk>, DriverError> {
+    if !settings.codes.holds_for(settings.secret_file.is_some()) {
+        return Ok(None);
+    }
+    let (mut secret, mut seed) = ([0; 32], [0; 8]);
+    SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
+    SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
+    let channels = Channels::new(ChannelSettings {
+        key: key.clone(),
+        swarm: SwarmSecret::codes(),
+        policy: Policy::SEALED,
+        role: Role::Tracker,
+        max_channels: CodeDesk::MAX_CHANNELS,
+        max_channels_per_host: CodeDesk::MAX_CHANNELS_PER_HOST,
+        epoch: BootEpoch(clock::unix_ms().unwrap_or(0)),
+        secret,
+        suite: Suite::preferred(),
+    });
+    Ok(Some(CodeDesk::new(channels, u64::from_le_bytes(seed), clock.now())))
+}
+
 /// Serves at `socket` until `shutdown` is ready, on a runtime of its own: blocks the calling thread.
 ///
 /// # Errors
@@ -101,6 +123,7 @@ pub async fn run(
     let clock = Clock::start();
     let (address, is_fresh) = (socket.local_addr(), socket.is_fresh());
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
+    let mut desk = desk(&settings, &key, &clock)?;
     let mut channels = Channels::new(ChannelSettings {
         key,
         swarm: secrets.first().clone(),
@@ -129,18 +152,24 @@ pub async fn run(
     tracing::info!(%address, "tracker listening");
     loop {
         let wait = tracker.poll(clock.now(), &mut out);
+        let of_desk = desk.as_mut().map(|desk| desk.poll(clock.now(), &mut out).until);
+        let until = of_desk.map_or(wait.until, |of_desk| of_desk.min(wait.until));
         for (outgoing, bytes) in out.datagrams() {
             datagrams.send(outgoing, bytes).await;
         }
         record.sum_up(clock.now());
         out.events.iter().for_each(|event| record.write(event, clock.now()));
         out.clear();
-        let sleep = wait.until.min(record.due()).since(clock.now()).clamp(MIN_SLEEP, MAX_SLEEP);
+        let sleep = until.min(record.due()).since(clock.now()).clamp(MIN_SLEEP, MAX_SLEEP);
         tokio::select! {
             biased;
             () = &mut shutdown => break,
             received = datagrams.receive(|from, reached_at, bytes| {
-                if Kind::is_channel(bytes) {
+                let is_channel = Kind::is_channel(bytes);
+                // Whatever concerns nobody is the tracker's to count.
+                if let Some(desk) = desk.as_mut().filter(|desk| is_channel && desk.concerns(from, bytes)) {
+                    desk.handle_sealed(from, reached_at, bytes, clock.now());
+                } else if is_channel {
                     tracker.handle_sealed(from, reached_at, bytes, clock.now());
                 } else {
                     tracker.handle_datagram(from, reached_at, bytes, clock.now());

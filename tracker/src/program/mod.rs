@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use channel::secret_file::SecretFileError;
 use channel::{SwarmFileError, SwarmSecrets};
-use config::{ByteSize, ConfigError, Encryption, ListenAddr, TrackerSettings, ValueError};
+use config::{ByteSize, ConfigError, Encryption, ListenAddr, ServeCodes, TrackerSettings, ValueError};
 use logs::{LogError, LogSettings, Rotation};
 
 pub use self::key_file::{KeyFile, KeyFlags};
@@ -36,6 +36,9 @@ pub struct Flags {
     /// The file with a closed swarm's secret (`riffle secret new FILE`): who lacks it gets no answer [default: open to all]
     #[arg(long, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
+    /// Whether codes are served: always, never, or auto: where there is no secret [default: auto]
+    #[arg(long, env = "RIFFLE_CODES", hide_env_values = true, value_name = "WHEN")]
+    pub codes: Option<ServeCodes>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -168,6 +171,7 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     settings.encryption = flags.encryption.unwrap_or(settings.encryption);
     settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
     settings.secret_file = flags.secret_file.or(settings.secret_file);
+    settings.codes = flags.codes.unwrap_or(settings.codes);
     if settings.secret_file.is_some() {
         let said = [
             ("--encryption", Some(settings.encryption)),

@@ -1,16 +1,16 @@
 //! `riffle tracker`: does the same as the program `riffle-tracker`.
 
 use anyhow::Result;
-use tracker::program::{self, Flags, KeyFlags, ProgramError};
+use tracker::program::{self, Flags, ProgramError};
 
-use crate::arguments::Common;
+use crate::arguments::{Common, Tracker};
 use crate::exit::{ExitCode, Stop};
 
 /// Runs the tracker until it is asked to leave. `--config` names a settings file of the tracker, not of a node.
 ///
 /// # Errors
 /// When settings are wrong, the port is taken, or the system fails; each with its exit code.
-pub(crate) fn run(common: &Common, key: KeyFlags) -> Result<ExitCode> {
+pub(crate) fn run(common: &Common, Tracker { key, codes }: Tracker) -> Result<ExitCode> {
     let flags = Flags {
         encryption: common.encryption.encryption,
         loopback_encryption: common.encryption.loopback_encryption,
@@ -22,6 +22,7 @@ pub(crate) fn run(common: &Common, key: KeyFlags) -> Result<ExitCode> {
         log_level: common.log.log_level.clone(),
         log_size: common.log.log_size,
         log_files: common.log.log_files,
+        codes,
         key,
     };
     program::plan(flags).and_then(program::run).map_err(stop)?;
@@ -41,7 +42,7 @@ mod tests {
     #[test]
     fn a_missing_settings_file_is_a_mistake_of_usage() {
         let common = Common { config: Some("/nowhere/tracker.toml".into()), ..Common::default() };
-        let error = run(&common, KeyFlags::default()).expect_err("missing");
+        let error = run(&common, Tracker::default()).expect_err("missing");
         assert_eq!(code_of(&error), ExitCode::Usage);
         assert!(error.to_string().contains("/nowhere/tracker.toml"));
     }
