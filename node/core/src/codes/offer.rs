@@ -33,6 +33,12 @@ pub struct OfferLimits {
     pub guesses: u32,
 }
 
+impl Default for OfferLimits {
+    fn default() -> OfferLimits {
+        OfferLimits { lifetime: Duration::from_secs(30 * 60), guesses: 10 }
+    }
+}
+
 /// What the driver is to do next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum CodeOfferStep {
