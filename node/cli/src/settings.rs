@@ -10,10 +10,11 @@ use anyhow::Result;
 use config::{Encryption, NodeSettings};
 use etcetera::BaseStrategy as _;
 
-use riffle::{NamedTracker, TrackerChoice};
+use riffle::{CodeGift, NamedTracker, SwarmSecrets, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
+use crate::screen::Screen;
 
 /// The settings of a node of this program.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) node: NodeSettings,
     /// The tracker that was named, with its key if that was said; `None`: nobody named one.
     pub(crate) tracker: Option<NamedTracker>,
+    /// The secrets of the swarm that a code has brought, in place of those of a file. They are in memory alone.
+    pub(crate) secrets: Option<SwarmSecrets>,
 }
 
 impl Deref for Settings {
@@ -43,6 +46,19 @@ impl Settings {
     pub(crate) fn tracker_choice(&self) -> TrackerChoice {
         self.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named)
     }
+
+    /// From now on the swarm is the one in which the content of `gift` is. Says so where another one was named.
+    pub(crate) fn swarm_of(&mut self, gift: &CodeGift, screen: &Screen) {
+        let secrets = gift.secrets().cloned();
+        if let Some(file) = self.node.secret_file.take()
+            && SwarmSecrets::of_file(&file).ok().as_ref().map(SwarmSecrets::first)
+                != secrets.as_ref().map(SwarmSecrets::first)
+        {
+            let which = if secrets.is_some() { "another closed swarm" } else { "the open swarm" };
+            screen.note(&format!("the code is of {which}, and not of that of {}", file.display()));
+        }
+        self.secrets = secrets;
+    }
 }
 
 /// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
@@ -55,7 +71,8 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         Some(file) => read(file)?.ok_or_else(|| Stop::usage(format!("{}: no such file", file.display())))?,
         None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
     };
-    let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
+    let mut settings =
+        Settings { tracker: node.tracker.clone().map(NamedTracker::from), node, secrets: None };
     overlay(&mut settings, common.clone());
     if let Some(file) = settings.secret_file.take() {
         // The folder in which relative names start is not the current one later, and the file is read again.

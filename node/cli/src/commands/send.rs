@@ -9,6 +9,7 @@ use anyhow::Result;
 use riffle::{DiskError, DiskErrorKind, Node, ShareId};
 
 use crate::arguments::Send;
+use crate::codes::{self, CodeOnOffer};
 use crate::deliveries::Deliveries;
 use crate::exit::{ExitCode, Stop};
 use crate::folders::{Keeping, enter_folder};
@@ -35,6 +36,10 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
     let is_stdin = reads_stdin(&arguments)?;
+    if arguments.code && arguments.files.len() > 1 && arguments.name.is_none() {
+        let what = "--code is for one file or folder: --name NAME makes one folder of several";
+        return Err(Stop::usage(what).into());
+    }
     let (mut files, mut code) = sort_out(&arguments, &send_as, &screen)?;
     if files.is_empty() && !is_stdin {
         return Ok(code);
@@ -42,7 +47,8 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let spool = Spool::default();
     let mut signals = Signals::listen(screen.clone(), spool.remover())?;
-    let mut running = Running::start(&settings, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
+    let embedding = if arguments.code { Embedding::WithCodes } else { Embedding::Allowed };
+    let mut running = Running::start(&settings, (embedding, Keeping::IfPossible), &screen)?;
     if is_stdin {
         let path = spool.make(running.state()?)?.join("stdin");
         if spool_stdin(path.clone(), &mut running, &mut signals, &screen).await? == Spooled::Interrupted {
@@ -54,6 +60,7 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     let mut sharing = Sharing::default();
     code = begin(&files, &send_as, &mut sharing, &running.node, &screen).unwrap_or(code);
     let mut deliveries = Deliveries::default();
+    let mut offer = arguments.code.then(|| CodeOnOffer::new(&settings));
     let mut progress = Progress::new(screen.clone(), BTreeMap::new(), settings.progress_period);
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     while !sharing.is_empty() {
@@ -66,6 +73,9 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
                 let mut is_refused = false;
                 for news in sharing.on_event(&event) {
                     tell(&news, &running, &screen);
+                    if let (Some(offer), News::Announced { name, content, .. }) = (&mut offer, &news) {
+                        offer.begin(*content, name, &running)?;
+                    }
                     // What was asked for is all or nothing.
                     is_refused |= arguments.strict && matches!(news, News::Skipped(_));
                     code = on_news(news, &mut sharing, &running.node).unwrap_or(code);
@@ -79,6 +89,7 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
                     break;
                 }
             }
+            news = CodeOnOffer::next(&mut offer) => codes::tell(&news, &running, &settings, &screen),
             _ = tick.tick() => {
                 let now = Instant::now();
                 running.on_tick(now, &screen);
@@ -90,6 +101,9 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
                 break;
             }
         }
+    }
+    if let Some(offer) = offer {
+        offer.withdraw().await;
     }
     progress.end_uploads();
     screen.notes(&[deliveries.take_lines(), deliveries.closing()].concat());
