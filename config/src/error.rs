@@ -34,6 +34,9 @@ pub enum ValueError {
     /// Not a way of sealing datagrams.
     #[error("`{0}` says nothing about encryption: write always, prefer or never")]
     NotAnEncryption(String),
+    /// Not a rule of when codes are served.
+    #[error("`{0}` says nothing about codes: write auto, always or never")]
+    NotWhenCodes(String),
     /// A limit of nothing at all would stop every transfer.
     #[error("a limit of 0 would stop every transfer: write a rate above it, or none")]
     ZeroLimit,

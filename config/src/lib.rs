@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod address;
+mod codes;
 mod decimal;
 mod document;
 mod encryption;
@@ -21,6 +22,7 @@ mod node;
 mod tracker;
 
 pub use address::{DEFAULT_TRACKER, DEFAULT_TRACKER_PORT, ListenAddr, TrackerAddress};
+pub use codes::ServeCodes;
 pub use encryption::Encryption;
 pub use error::{ConfigError, ValueError};
 pub use interval::Interval;

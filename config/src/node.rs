@@ -118,6 +118,14 @@ settings! {
         pub retry_most: Duration = Duration::from_secs(20),
             within Duration::from_millis(10)..=Duration::from_secs(600);
 
+        /// For how long a code of `send --code` is good.
+        pub code_lifetime: Duration = Duration::from_secs(30 * 60),
+            within Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+
+        /// How many wrong words are taken for a code before it is good for nobody any more. Each is one guess of 16
+        /// million.
+        pub code_guesses: u32 = 10, within 1..=1000;
+
         tables {
             /// What this node uploads.
             pub upload: UploadSettings;

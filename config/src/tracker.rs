@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::address::{DEFAULT_TRACKER_PORT, ListenAddr};
+use crate::codes::ServeCodes;
 use crate::document;
 use crate::encryption::Encryption;
 use crate::error::ConfigError;
@@ -81,6 +82,11 @@ settings! {
 
         /// The same for nodes on this host, by a loopback address.
         pub loopback_encryption: Encryption = Encryption::Prefer;
+
+        /// Whether codes are served (`riffle send --code`), by which who has no secret is let in for a while: "always",
+        /// "never", or "auto": by a tracker without `secret_file`. With codes strangers can tell that a closed tracker is
+        /// there, and learn nothing else.
+        pub codes: ServeCodes = ServeCodes::Auto;
 
         /// How often nodes register again.
         pub heartbeat: Duration = Duration::from_secs(20),

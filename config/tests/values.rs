@@ -4,8 +4,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use config::{
-    ByteSize, Encryption, Interval, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, TrackerAddress,
-    UploadPolicy, ValueError,
+    ByteSize, Encryption, Interval, Limit, ListenAddr, MAX_PERIOD, NodeLabel, Period, ServeCodes,
+    TrackerAddress, UploadPolicy, ValueError,
 };
 use proptest::prelude::*;
 
@@ -290,6 +290,11 @@ fn a_policy_is_one_of_two() {
         assert_eq!(encryption.to_string().parse(), Ok(encryption));
     }
     assert_eq!("yes".parse::<Encryption>(), Err(ValueError::NotAnEncryption("yes".to_owned())));
+    for codes in [ServeCodes::Auto, ServeCodes::Always, ServeCodes::Never] {
+        assert_eq!(codes.to_string().parse(), Ok(codes));
+    }
+    assert_eq!("yes".parse::<ServeCodes>(), Err(ValueError::NotWhenCodes("yes".to_owned())));
+    assert!(ServeCodes::Auto.holds_for(false) && !ServeCodes::Auto.holds_for(true));
     for policy in [UploadPolicy::TitForTat, UploadPolicy::Fair] {
         assert_eq!(policy.to_string().parse(), Ok(policy));
     }

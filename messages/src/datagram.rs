@@ -2,6 +2,7 @@
 
 use crate::chunk::ChunkHeader;
 use crate::codec::{Body, decode_body};
+use crate::codes::{Answer, Call, Offer, Offered, Uncalled, Withdraw};
 use crate::error::DecodeError;
 use crate::header::{Conversation, Header};
 use crate::kind::Kind;
@@ -58,6 +59,11 @@ family! {
     NodeToNode: Hello Retry Welcome Bitfield Have Request Control Probe Probed Ping Pong Bye Hint
 }
 
+family! {
+    /// What is said about codes, by way of a tracker's desk.
+    CodeMessage: Offer Offered Withdraw Call Answer Uncalled
+}
+
 /// A datagram of wire version 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Datagram<'a> {
@@ -67,6 +73,8 @@ pub enum Datagram<'a> {
     FromTracker(Conversation, TrackerToNode),
     /// Between nodes.
     Peer(Conversation, NodeToNode),
+    /// About a code, to or from a desk.
+    Code(Conversation, CodeMessage),
     /// Bytes of a content or an outboard; the conversation is in the header.
     Chunk(ChunkHeader, &'a [u8]),
 }
@@ -90,6 +98,9 @@ impl<'a> Datagram<'a> {
         }
         if let Some(message) = TrackerToNode::decode(kind, bytes)? {
             return Ok(Datagram::FromTracker(conversation, message));
+        }
+        if let Some(message) = CodeMessage::decode(kind, bytes)? {
+            return Ok(Datagram::Code(conversation, message));
         }
         match NodeToTracker::decode(kind, bytes)? {
             Some(message) => Ok(Datagram::ToTracker(conversation, message)),

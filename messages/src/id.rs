@@ -98,6 +98,10 @@ identity! {
     /// One exact sequence of bytes: the BLAKE3 of exactly these bytes, as `b3sum` prints it.
     ContentId, 32
 }
+identity! {
+    /// One run of one receiver with a code: 128 random bits.
+    ExchangeId, 16
+}
 
 /// One life of a node: a later life has a larger epoch (milliseconds of the wall clock when it started).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -85,6 +85,18 @@ kinds! {
     Sealed = 0x45,
     /// either way: a channel of this number is not known here.
     Unknown = 0x46,
+    /// sender → desk: a number for a code, and again: it is still wanted.
+    Offer = 0x51,
+    /// desk → sender: the answer to OFFER.
+    Offered = 0x52,
+    /// sender → desk: the number is not wanted any more.
+    Withdraw = 0x53,
+    /// receiver → desk → sender: one step of an exchange with a code.
+    Call = 0x54,
+    /// sender → desk → receiver: the answer to CALL.
+    Answer = 0x55,
+    /// desk → whoever asked: a request was not carried out, and why.
+    Uncalled = 0x56,
 }
 
 impl Kind {

@@ -70,6 +70,10 @@ pub const MAX_BURST: u32 = MAX_SEGMENT as u32;
 pub const MAX_SEGMENT: u16 = (MAX_DATAGRAM - CHUNK_HEADER) as u16;
 /// The largest part of a content that can be named, in thousandths.
 pub const MAX_PERMILLE: u16 = 1000;
+/// Bytes of what a code brings, sealed: what a datagram has left behind the head of an ANSWER, and a little less.
+pub const MAX_SEALED_GIFT: usize = 1120;
+/// The largest number of a code.
+pub const MAX_CODE_NUMBER: u16 = 9999;
 
 // What stands before the items is in the field tables of this crate's documentation.
 const _: () = assert!(14 + MAX_BITFIELD_BYTES <= CONTROL_DATAGRAM, "a full BITFIELD is a control datagram");
@@ -78,6 +82,7 @@ const _: () = assert!(28 + 12 * MAX_RANGES <= CONTROL_DATAGRAM, "a full REQUEST 
 const _: () = assert!(78 + 24 * MAX_CREDITS <= CONTROL_DATAGRAM, "a full UPDATE is a control datagram");
 const _: () =
     assert!(71 + MAX_NAME + 36 * MAX_OWNERS <= CONTROL_DATAGRAM, "a full OWNERS is a control datagram");
+const _: () = assert!(62 + MAX_SEALED_GIFT <= CONTROL_DATAGRAM, "a full ANSWER is a control datagram");
 const _: () = assert!(MAX_DIGITS <= MAX_NAME, "whatever begins an id can be a name");
 const _: () =
     assert!(MAX_PIECE_SIZE.is_power_of_two() && MIN_PIECE_SIZE.is_power_of_two(), "BLAKE3 subtrees");

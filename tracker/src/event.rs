@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use channel::Suite;
+use messages::codes::CodeNumber;
 use messages::tracker_to_node::RefusalCode;
 use messages::{ContentId, DecodeError, Name, NodeId};
 
@@ -41,6 +42,10 @@ pub enum Event {
     Refused { node: NodeId, address: SocketAddr, code: RefusalCode, retry_after: Duration },
     /// Bytes that are no datagram of this wire version.
     Undecodable { from: SocketAddr, error: DecodeError },
+    /// A sender has a number for a code.
+    CodeOffered { number: CodeNumber, address: SocketAddr },
+    /// The number of a code is nobody's any more.
+    CodeEnded { number: CodeNumber },
     /// A datagram that is for a node, not for a tracker.
     Misdirected { from: SocketAddr },
 }

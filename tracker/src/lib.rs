@@ -3,6 +3,7 @@
 mod address_selection;
 mod calendar;
 mod catalogue;
+mod codes;
 mod content_votes;
 mod contents;
 mod counters;
@@ -37,6 +38,7 @@ mod tracker;
 #[cfg(test)]
 mod scenarios;
 
+pub use codes::{CodeDesk, DeskCounters};
 pub use counters::{Counters, Refusals};
 pub use event::{Event, Found};
 pub use output::{Outgoing, Output, Wait, WaitReason};

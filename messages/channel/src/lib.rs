@@ -4,6 +4,7 @@ mod aead;
 mod attempt;
 mod budget;
 mod channels;
+mod code;
 mod direction;
 mod frame;
 mod handshake;
@@ -24,6 +25,10 @@ mod ticket;
 pub use aead::Suite;
 pub use channels::{
     ChannelCounters, ChannelNews, ChannelSettings, Channels, OpenedChunk, PeerChannel, Received, Role,
+};
+pub use code::{
+    Code, CodeConfirmed, CodeGift, CodeReceiver, CodeSender, CodeWords, GiftError, ParseCodeError,
+    complete_code,
 };
 pub use direction::Sealer;
 pub use frame::{OPENED_CHUNK_PREFIX, SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH, sealed_length};

@@ -10,6 +10,9 @@ use zeroize::Zeroizing;
 /// The secret of the open swarm.
 const OPEN: [u8; 32] = *b"riffle: open swarm, wire 2      ";
 
+/// The secret of the swarm in which senders and receivers of codes talk to a tracker's desk.
+const CODES: [u8; 32] = *b"riffle: codes, wire 2           ";
+
 /// 32 bytes that open a closed swarm: who has them can find, fetch and share in it; nobody else gets an answer.
 #[derive(Clone)]
 pub struct SwarmSecret(Zeroizing<[u8; 32]>);
@@ -27,10 +30,17 @@ impl SwarmSecret {
         SwarmSecret::from_bytes(OPEN)
     }
 
+    /// Of the swarm in which senders and receivers of codes talk to a tracker's desk. Everybody knows it: it keeps what is
+    /// said there apart from all else, and closes nothing.
+    #[must_use]
+    pub fn codes() -> SwarmSecret {
+        SwarmSecret::from_bytes(CODES)
+    }
+
     /// Whether the swarm is closed.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        *self.0 != OPEN
+        *self.0 != OPEN && *self.0 != CODES
     }
 
     pub(crate) fn bytes(&self) -> &[u8; 32] {

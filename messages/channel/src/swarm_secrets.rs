@@ -202,6 +202,12 @@ impl SwarmSecrets {
         self
     }
 
+    /// Without the one that was the first one the longest time ago; `None`: there is only the first.
+    #[must_use]
+    pub fn without_oldest(mut self) -> Option<SwarmSecrets> {
+        self.older.pop().map(|_| self)
+    }
+
     /// With `new` as the first secret. The one that was the first is accepted until `until`, and none longer. Of more
     /// than can be accepted, the oldest go.
     #[must_use]

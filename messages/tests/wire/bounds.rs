@@ -1,16 +1,17 @@
 //! What fits a datagram: full messages, the sizes that their builders count with, and no answer larger than its
 //! question.
 
+use messages::codes::{Answer, AnswerStep};
 use messages::limits::{
     BASE_DATAGRAM, CONTROL_DATAGRAM, MAX_BURST, MAX_BURST_SEGMENTS, MAX_CREDITS, MAX_DATAGRAM, MAX_LISTED,
-    MAX_NAME, MAX_OWN_ENTRIES, MAX_OWNERS, MAX_RANGES, MAX_SEGMENT, MIN_DIGITS,
+    MAX_NAME, MAX_OWN_ENTRIES, MAX_OWNERS, MAX_RANGES, MAX_SEALED_GIFT, MAX_SEGMENT, MIN_DIGITS,
 };
 use messages::node_to_node::{Bitfield, ByteRange, Have, Ping, Request};
 use messages::node_to_tracker::{Credit, Need, Own, OwnEntry, Permille, Query, Update};
 use messages::tracker_to_node::{ContentOwners, Listed, Listing, Owner, Owners};
 use messages::{
-    Bits, Body, CHUNK_HEADER, ContentId, Conversation, Cursor, Datagram, Digits, Endpoint, HEADER_LENGTH,
-    List, Name, NodeId, PageEnd, PieceIndex, PieceRun, Prefix,
+    Bits, Body, CHUNK_HEADER, ContentId, Conversation, Cursor, Datagram, Digits, Endpoint, ExchangeId,
+    HEADER_LENGTH, List, Name, NodeId, PageEnd, PieceIndex, PieceRun, Prefix,
 };
 use proptest::prelude::*;
 
@@ -99,6 +100,7 @@ fn full_messages_are_control_datagrams() {
     };
     let have = Have { runs: List::first_of((0..1000).filter_map(|i| PieceRun::new(PieceIndex(2 * i), 1))) };
     let bitfield = Bitfield { bits: Bits::of(PieceIndex(0), u32::MAX, |_| true) };
+    let gift = AnswerStep::Gift { proof: [1; 32], sealed: List::first_of([1; MAX_SEALED_GIFT]) };
     let lengths = [
         ("OWNERS", length(&owners)),
         ("UPDATE", length(&update)),
@@ -106,6 +108,7 @@ fn full_messages_are_control_datagrams() {
         ("REQUEST", length(&request)),
         ("HAVE", length(&have)),
         ("BITFIELD", length(&bitfield)),
+        ("ANSWER", length(&Answer { exchange: ExchangeId::from_bytes([1; 16]), step: gift })),
     ];
     assert!(lengths.iter().all(|(_, length)| *length <= CONTROL_DATAGRAM), "{lengths:?}");
     // As the specification states them.
@@ -116,6 +119,7 @@ fn full_messages_are_control_datagrams() {
         ("REQUEST", 220),
         ("HAVE", 1034),
         ("BITFIELD", 1182),
+        ("ANSWER", 1182),
     ];
     assert_eq!(lengths, expected);
 }

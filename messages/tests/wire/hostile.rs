@@ -140,6 +140,11 @@ fn edges() -> Vec<Edge> {
         Edge("PROBE", "sizes", half(65_507), half(65_508)),
         Edge("PING", "nonce", long(1), long(0)),
         Edge("BYE", "reason", word(0), word(4)),
+        Edge("OFFER", "number", half(1), half(0)),
+        Edge("CALL: Begin", "number", half(9999), half(10_000)),
+        Edge("CALL: Begin", "step", word(1), word(2)),
+        Edge("ANSWER: Wrong", "step", word(3), word(4)),
+        Edge("UNCALLED", "reason", word(0), word(5)),
         Edge("CHUNK", "index", vec![28], vec![29]),
         Edge("CHUNK", "count", vec![64], vec![65]),
         Edge("CHUNK", "count", vec![2], vec![1]),
@@ -172,6 +177,7 @@ fn a_range_of_the_outboard_ends_with_the_longest_outboard() {
 #[test]
 fn counts_over_their_limit_are_refused_whatever_follows() {
     let limits = [
+        ("ANSWER: Gift", 1120),
         ("OWN", 16),
         ("UPDATE", 32),
         ("OWNERS: Content", 20),

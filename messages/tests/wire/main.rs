@@ -11,7 +11,7 @@ mod specification;
 mod strategies;
 mod values;
 
-use messages::{ChunkHeader, Conversation, Datagram, NodeToNode, NodeToTracker, TrackerToNode};
+use messages::{ChunkHeader, CodeMessage, Conversation, Datagram, NodeToNode, NodeToTracker, TrackerToNode};
 use proptest::test_runner::{Config, RngSeed};
 
 /// Properties are tried on the same values every time, unless `PROPTEST_RNG_SEED` asks for others.
@@ -30,6 +30,7 @@ pub(crate) enum Said {
     ToTracker(NodeToTracker),
     FromTracker(TrackerToNode),
     Peer(NodeToNode),
+    Code(CodeMessage),
     Chunk(ChunkHeader, Vec<u8>),
 }
 
@@ -41,6 +42,7 @@ impl Said {
             Said::ToTracker(message) => message.encode(conversation, &mut out),
             Said::FromTracker(message) => message.encode(conversation, &mut out),
             Said::Peer(message) => message.encode(conversation, &mut out),
+            Said::Code(message) => message.encode(conversation, &mut out),
             Said::Chunk(header, payload) => {
                 out.extend_from_slice(&ChunkHeader { conversation, ..*header }.encode());
                 out.extend_from_slice(payload);
@@ -55,6 +57,7 @@ impl Said {
             Datagram::ToTracker(conversation, message) => (conversation, Said::ToTracker(message)),
             Datagram::FromTracker(conversation, message) => (conversation, Said::FromTracker(message)),
             Datagram::Peer(conversation, message) => (conversation, Said::Peer(message)),
+            Datagram::Code(conversation, message) => (conversation, Said::Code(message)),
             Datagram::Chunk(header, payload) => (header.conversation, Said::Chunk(header, payload.to_vec())),
         }
     }
@@ -75,5 +78,11 @@ impl From<TrackerToNode> for Said {
 impl From<NodeToNode> for Said {
     fn from(message: NodeToNode) -> Said {
         Said::Peer(message)
+    }
+}
+
+impl From<CodeMessage> for Said {
+    fn from(message: CodeMessage) -> Said {
+        Said::Code(message)
     }
 }

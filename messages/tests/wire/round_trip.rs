@@ -40,6 +40,7 @@ fn a_message_knows_its_kind() {
             Said::ToTracker(message) => message.kind(),
             Said::FromTracker(message) => message.kind(),
             Said::Peer(message) => message.kind(),
+            Said::Code(message) => message.kind(),
             Said::Chunk(..) => Kind::Chunk,
         };
         assert_eq!(kind, sample.kind, "{}", sample.title);

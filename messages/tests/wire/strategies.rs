@@ -2,9 +2,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use messages::codes::{
+    Answer, AnswerStep, Call, CallStep, CodeNumber, Offer, Offered, Uncalled, UncalledReason, Withdraw,
+};
 use messages::collection::Modified;
 use messages::limits::{
-    CONTROL_DATAGRAM, MAX_BURST, MAX_CONTENT, MAX_NAME, MAX_OUTBOARD, MAX_PIECES, MAX_SEGMENT,
+    CONTROL_DATAGRAM, MAX_BURST, MAX_CODE_NUMBER, MAX_CONTENT, MAX_NAME, MAX_OUTBOARD, MAX_PIECES,
+    MAX_SEALED_GIFT, MAX_SEGMENT,
 };
 use messages::node_to_node::{
     Bitfield, Bye, ByeReason, ByteRange, Control, Have, Hello, Hint, Operation, Ping, Pong, Probe, ProbeSize,
@@ -18,8 +22,9 @@ use messages::tracker_to_node::{
     TrackerPing, Updated,
 };
 use messages::{
-    Bits, BootEpoch, ChunkHeader, ContentId, Conversation, Cookie, Cursor, Digits, Endpoint, FileMetadata,
-    List, Name, NodeId, NodeToNode, NodeToTracker, PageEnd, PieceIndex, PieceRun, Prefix, TrackerToNode,
+    Bits, BootEpoch, ChunkHeader, CodeMessage, ContentId, Conversation, Cookie, Cursor, Digits, Endpoint,
+    ExchangeId, FileMetadata, List, Name, NodeId, NodeToNode, NodeToTracker, PageEnd, PieceIndex, PieceRun,
+    Prefix, TrackerToNode,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -35,7 +40,46 @@ pub(crate) fn said() -> impl Strategy<Value = Said> {
         6 => to_tracker().prop_map(Said::ToTracker),
         7 => from_tracker().prop_map(Said::FromTracker),
         12 => peer().prop_map(Said::Peer),
+        5 => code().prop_map(Said::Code),
         1 => chunk,
+    ]
+}
+
+fn code() -> impl Strategy<Value = CodeMessage> {
+    let number = || (1..=MAX_CODE_NUMBER).prop_map(|number| CodeNumber::new(number).expect("a number"));
+    let exchange = || any::<[u8; 16]>().prop_map(ExchangeId::from_bytes);
+    let call_step = prop_oneof![
+        any::<[u8; 32]>().prop_map(CallStep::Begin),
+        any::<[u8; 32]>().prop_map(CallStep::Confirm)
+    ];
+    let gift = (any::<[u8; 32]>(), vec(any::<u8>(), 0..=MAX_SEALED_GIFT))
+        .prop_map(|(proof, sealed)| AnswerStep::Gift { proof, sealed: List::first_of(sealed) });
+    let answer_step = prop_oneof![
+        any::<[u8; 32]>().prop_map(AnswerStep::Begin),
+        gift,
+        Just(AnswerStep::Wrong),
+        Just(AnswerStep::Dead)
+    ];
+    let reason = select(vec![
+        UncalledReason::NoSuchNumber,
+        UncalledReason::Ended,
+        UncalledReason::Taken,
+        UncalledReason::Full,
+        UncalledReason::TooFast,
+    ]);
+    prop_oneof![
+        proptest::option::of(number()).prop_map(|number| Offer { number }.into()),
+        (number(), any::<u32>()).prop_map(|(number, lease_ms)| Offered { number, lease_ms }.into()),
+        number().prop_map(|number| Withdraw { number }.into()),
+        (number(), exchange(), call_step).prop_map(|(number, exchange, step)| Call {
+            number,
+            exchange,
+            step
+        }
+        .into()),
+        (exchange(), answer_step).prop_map(|(exchange, step)| Answer { exchange, step }.into()),
+        (reason, any::<u32>())
+            .prop_map(|(reason, retry_after_ms)| Uncalled { reason, retry_after_ms }.into()),
     ]
 }
 

@@ -21,6 +21,8 @@ Examples:
   riffle send film.mkv                   share a file; prints the line to type on the other side
   riffle download film.mkv               fetch it from all who share it
   riffle download --wait film.mkv -o D   ... into the folder D, as soon as somebody shares it
+  riffle send film.mkv --code            share it with a room: prints a code that is easily said
+  riffle download --code 7-otter-v...    ... and fetches with it
   riffle download riffle1ae7hydl5...     ... what a ticket says, which `send` prints, from the tracker that it names
   riffle info film.mkv --json            its description, for `riffle download film.riffle.json` and other programs
   riffle list                            what the tracker knows: who has it, who is on the way to it
@@ -297,6 +299,11 @@ pub(crate) struct Send {
     /// shares)
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Print a code too, such as 7-otter-violin-salt, for any number of receivers: each types it behind `download
+    /// --code`, and gets the ticket and in a closed swarm its secret. It is good for half an hour (`code_lifetime` in the
+    /// settings file). The file or folder is one; several are one with --name
+    #[arg(long)]
+    pub(crate) code: bool,
     /// Leave as soon as so many other nodes have all of each file
     #[arg(long, value_name = "COUNT")]
     pub(crate) copies: Option<NonZeroUsize>,
@@ -322,8 +329,12 @@ pub(crate) struct Download {
     /// several contents of one name, the one that clearly most hosts call so. A file that is there and whose name ends
     /// with .riffle.json says what to fetch, under which name and, without --tracker, from whose tracker: see `info`; so
     /// does a ticket
-    #[arg(required_unless_present = "ticket_file", value_name = "TICKET|NAME|ID")]
+    #[arg(required_unless_present_any = ["ticket_file", "code"], value_name = "TICKET|NAME|ID")]
     pub(crate) wanted: Vec<String>,
+    /// Fetch what somebody else offers with a code (`send --code` prints one), by way of the tracker at which it was made.
+    /// `-`: the code comes from the standard input; nothing: it is asked for
+    #[arg(long, value_name = "CODE", num_args = 0..=1, conflicts_with_all = ["wanted", "ticket_file"])]
+    pub(crate) code: Option<Option<String>>,
     /// Fetch what the tickets in this file say; `-`: those that come from the standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_file: Option<PathBuf>,

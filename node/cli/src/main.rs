@@ -11,6 +11,7 @@
 )]
 
 mod arguments;
+mod codes;
 mod commands;
 mod control;
 mod deliveries;

@@ -39,6 +39,8 @@ const FIRST_ANSWER_TIME: Duration = Duration::from_secs(2);
 pub(crate) enum Embedding {
     /// A prompt or `send` may, when no tracker was named and none answers.
     Allowed,
+    /// The same, and then it serves codes, in a closed swarm too.
+    WithCodes,
     /// A one-shot `download` never does.
     Never,
 }
@@ -117,7 +119,9 @@ impl Running {
     ) -> Result<Running> {
         let Kept { state, log, dispatch } = open_state_and_log(settings, (keeping, logged), screen)?;
         let choice = match (settings.tracker_choice(), embedding) {
-            (TrackerChoice::Default, Embedding::Allowed) => TrackerChoice::DefaultOrEmbedded,
+            (TrackerChoice::Default, Embedding::Allowed | Embedding::WithCodes) => {
+                TrackerChoice::DefaultOrEmbedded
+            }
             (choice, _) => choice,
         };
         let tracker_log = LogPlan::new(settings, "tracker.log").ok();
@@ -126,6 +130,12 @@ impl Running {
                 tracker_log.clone().map_or_else(|| Ok(TrackerLog::none()), LogPlan::of_tracker)
             });
         builder = builder.tracker_swarms(tracker_swarms.clone());
+        if embedding == Embedding::WithCodes {
+            builder = builder.serve_codes();
+        }
+        if let Some(secrets) = settings.secrets.clone() {
+            builder = builder.secrets(secrets);
+        }
         if let Some(state) = state {
             builder = builder.state(state);
         }
@@ -349,7 +359,7 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
 }
 
 /// The error for a tracker that cannot be used, with its exit code.
-fn refused_tracker(error: &TrackerError) -> Stop {
+pub(crate) fn refused_tracker(error: &TrackerError) -> Stop {
     match error {
         TrackerError::Unreachable { tracker, reason } => {
             Stop::new(ExitCode::TrackerUnreachable, format!("--tracker {tracker}: {reason}"))

@@ -10,10 +10,11 @@ use anyhow::Result;
 use config::{Encryption, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
-use riffle::{NamedTracker, SwarmSecrets, TrackerChoice};
+use riffle::{CodeGift, NamedTracker, SwarmSecrets, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
+use crate::screen::Screen;
 
 /// The settings of a node of this program.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -25,6 +26,8 @@ pub(crate) struct Settings {
     /// What the swarm is called among several that were named: the labels of nodes in it end so, and each has a key and an
     /// id of its own. `None`: it is the only one.
     pub(crate) among: Option<String>,
+    /// The secrets of the swarm that a code has brought, in place of those of a file. They are in memory alone.
+    pub(crate) secrets: Option<SwarmSecrets>,
 }
 
 impl Deref for Settings {
@@ -66,6 +69,20 @@ impl Settings {
     pub(crate) fn tracker_choice(&self) -> TrackerChoice {
         self.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named)
     }
+
+    /// From now on the swarm is the one in which the content of `gift` is. Says so where another one was named.
+    pub(crate) fn swarm_of(&mut self, gift: &CodeGift, screen: &Screen) {
+        let secrets = gift.secrets().cloned();
+        let files = std::mem::take(&mut self.node.secret_file);
+        let first = secrets.as_ref().map(SwarmSecrets::first);
+        let is_its =
+            |file: &Path| SwarmSecrets::of_file(file).is_ok_and(|named| Some(named.first()) == first);
+        if !files.is_empty() && !files.iter().any(is_its) {
+            let which = if secrets.is_some() { "another closed swarm" } else { "the open swarm" };
+            screen.note(&format!("the code is of {which}, and not of one whose secret was named"));
+        }
+        self.secrets = secrets;
+    }
 }
 
 /// The settings of a node of this program. `common` holds the flags, and the environment where there was no flag.
@@ -79,7 +96,7 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
         None => default_file().map_or(Ok(None), |file| read(&file))?.unwrap_or_default(),
     };
     let tracker = node.tracker.clone().map(NamedTracker::from);
-    let mut settings = Settings { tracker, node, among: None };
+    let mut settings = Settings { tracker, node, among: None, secrets: None };
     overlay(&mut settings, common.clone());
     if !settings.secret_file.is_empty() {
         // The folder in which relative names start is not the current one later, and the files are read again.

@@ -4,6 +4,7 @@ mod account;
 mod agenda;
 mod buffers;
 mod choice;
+mod codes;
 mod command;
 mod context;
 mod disk;
@@ -28,6 +29,9 @@ mod waiting;
 
 pub use account::{Account, Contributor};
 pub use choice::{Choice, choose, favourite};
+pub use codes::{
+    CallEnd, CodeCall, CodeCallStep, CodeOffer, CodeOfferStep, OfferEnd, OfferLimits, OfferNews,
+};
 pub use command::{
     Command, Destination, DownloadOrder, DownloadTimeouts, Existing, FolderOptions, SaveOptions, Wanted,
 };

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use channel::StaticKey;
-#[cfg(feature = "embedded-tracker")]
-use config::SecretFiles;
+use channel::{StaticKey, SwarmSecrets};
 use config::{NodeLabel, NodeSettings};
+#[cfg(feature = "embedded-tracker")]
+use config::{SecretFiles, ServeCodes};
 use riffle_core::Command;
 
 use crate::driver::{self, DriverSettings, HashCache};
@@ -55,6 +55,9 @@ pub struct Builder {
     label: Option<NodeLabel>,
     host_folder: Option<PathBuf>,
     log: Option<tracing::Dispatch>,
+    secrets: Option<SwarmSecrets>,
+    #[cfg(feature = "embedded-tracker")]
+    codes: ServeCodes,
     #[cfg(feature = "embedded-tracker")]
     tracker_log: Option<TrackerLogFactory>,
     #[cfg(feature = "embedded-tracker")]
@@ -134,6 +137,18 @@ impl Builder {
         Builder { log: Some(log), ..self }
     }
 
+    /// Is in the swarm with these secrets, such as a code brings, and not in that of `secret_file` of the settings. They
+    /// are kept in memory alone: so such a node runs no tracker itself.
+    pub fn secrets(self, secrets: SwarmSecrets) -> Builder {
+        Builder { secrets: Some(secrets), ..self }
+    }
+
+    /// A tracker that the node runs itself serves codes, in a closed swarm too.
+    #[cfg(feature = "embedded-tracker")]
+    pub fn serve_codes(self) -> Builder {
+        Builder { codes: ServeCodes::Always, ..self }
+    }
+
     /// Makes the log of a tracker that the node runs itself. Without it that tracker has none.
     #[cfg(feature = "embedded-tracker")]
     pub fn tracker_log(self, log: impl Fn() -> io::Result<TrackerLog> + Send + Sync + 'static) -> Builder {
@@ -167,9 +182,13 @@ impl Builder {
     }
 
     fn start_logged(self, log: tracing::Dispatch) -> Result<Node, StartError> {
-        let Builder { settings, tracker, state, label, host_folder, .. } = self;
+        let Builder { settings, tracker, state, label, host_folder, secrets, .. } = self;
         let listen = settings.listen.0;
-        let choice = tracker.unwrap_or(Ok(TrackerChoice::Default))?;
+        let choice = match tracker.unwrap_or(Ok(TrackerChoice::Default))? {
+            // A tracker has its secrets in a file.
+            TrackerChoice::DefaultOrEmbedded if secrets.is_some() => TrackerChoice::Default,
+            choice => choice,
+        };
         let state = match state {
             State::Nowhere => None,
             State::Below(root) => {
@@ -181,7 +200,10 @@ impl Builder {
         // Without a state folder the key is of this life alone.
         let key = state.as_ref().map_or_else(StaticKey::random, |state| Ok(state.key().clone()));
         let key = key.map_err(StartError::Threads)?;
-        let prober = Prober::new(settings.secret_file.only()?)?;
+        let prober = match &secrets {
+            Some(secrets) => Prober::with_secrets(secrets.clone()),
+            None => Prober::new(settings.secret_file.only()?)?,
+        };
         let link = TrackerLink::find(
             &choice,
             listen.ip(),
@@ -193,6 +215,7 @@ impl Builder {
                 key_file: state.as_ref().map(StateFolder::tracker_key),
                 secret_file: self.tracker_swarms.unwrap_or_else(|| settings.secret_file.clone()),
                 encryption: settings.network.encryption,
+                codes: self.codes,
             },
         )?;
         let address = link.status().address;
@@ -222,6 +245,7 @@ impl Builder {
                 tracker: address,
                 tracker_key: link.status().key,
                 key: key.clone(),
+                secrets,
                 hash_cache,
                 lock_folder: state.as_ref().map(StateFolder::locks),
                 journal_key: state.as_ref().map(StateFolder::journal_key),

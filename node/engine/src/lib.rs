@@ -7,6 +7,7 @@
 #![deny(missing_docs)]
 
 mod builder;
+mod codes;
 mod content_index;
 mod download;
 mod download_reader;
@@ -33,9 +34,11 @@ mod tracker;
 pub use builder::Builder;
 pub use channel::secret_file::forbid_core_files;
 pub use channel::{
-    OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, Suite, SwarmFileError, SwarmFileTrouble,
-    SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
+    Code, CodeGift, OlderSecret, ParseCodeError, ParseSecretError, ParseSecretsError, PublicKey, Suite,
+    SwarmFileError, SwarmFileTrouble, SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
+    complete_code,
 };
+pub use codes::{CodeNews, OfferError, OfferedCode, RedeemError, redeem_code};
 pub use config::{NodeLabel, NodeSettings, SecretFiles, SeveralSwarms, TrackerAddress};
 pub use content_index::{ContentIndex, IndexRequest, PatternError, select};
 pub use download::{Download, DownloadRequest, ProgressUpdates};
@@ -53,11 +56,11 @@ pub use messages::{ContentId, Cursor, Digits, Layout, Name, NodeId, Outboard, Pi
 pub use names::{destination_of_path, members_of_paths, name_of_path};
 pub use node::{ListError, Node, NodeEnded, Page};
 pub use riffle_core::{
-    ChannelStatus, Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus,
-    DownloadTimeouts, Event, Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OwnerShare,
-    OwnerState, OwnerStatus, Question, RecheckReason, RenamedEntry, SearchId, SessionEnd, ShareId,
-    ShareStatus, SkippedEntry, Status, Summary, TrackerStanding, UploadStanding, UploadStatus, Waiting,
-    Wanted, choose, favourite,
+    CallEnd, ChannelStatus, Choice, Destination, DiskError, DiskErrorKind, DownloadId, DownloadStatus,
+    DownloadTimeouts, Event, Failure, FolderOptions, HashedAgain, Holders, InquiryEnd, OfferEnd, OfferLimits,
+    OwnerShare, OwnerState, OwnerStatus, Question, RecheckReason, RenamedEntry, SearchId, SessionEnd,
+    ShareId, ShareStatus, SkippedEntry, Status, Summary, TrackerStanding, UploadStanding, UploadStatus,
+    Waiting, Wanted, choose, favourite,
 };
 pub use share::{Share, ShareRequest};
 pub use share_state::ShareError;

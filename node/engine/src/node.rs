@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use channel::PublicKey;
+use channel::{CodeGift, PublicKey, Ticket};
 use messages::tracker_to_node::Listed;
 use messages::{Cursor, NodeId, Prefix};
-use riffle_core::{Command, Event, SearchId, Status, Wanted};
+use riffle_core::{Command, Event, OfferLimits, SearchId, Status, Wanted};
 use tokio::sync::watch;
 
+use crate::codes::{OfferError, OfferedCode};
 use crate::content_index::IndexRequest;
 use crate::download::DownloadRequest;
 use crate::events::{Events, EventsError};
@@ -193,6 +194,41 @@ impl Node {
     #[must_use]
     pub fn tracker(&self) -> watch::Receiver<TrackerStatus> {
         self.inner.tracker.status()
+    }
+
+    /// Offers `ticket`, and the secrets of the node's swarm if that is closed, for a code: a number from the node's
+    /// tracker and three words, which a person tells to a room. Needs a tokio runtime with I/O and time.
+    ///
+    /// ```
+    /// # use riffle::{CodeNews, EmbeddedTracker, Node, NodeSettings, OfferLimits, Ticket, TrackerChoice, TrackerLog};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let here = tempfile::tempdir()?;
+    /// # let film = here.path().join("film.mkv");
+    /// # std::fs::write(&film, b"1")?;
+    /// # let tracker = EmbeddedTracker::start("127.0.0.1:0".parse()?, TrackerLog::none())?;
+    /// # let local = || Node::builder().tracker(tracker.address().to_string()).listen(([127, 0, 0, 1], 0).into());
+    /// # let owner = local().start().await?;
+    /// # let content = owner.share(&film).await?.announced().await?;
+    /// let ticket = Ticket::new(content, tracker.address().to_string().parse()?);
+    /// let mut offered = owner.offer_code(ticket.clone(), OfferLimits::default())?;
+    /// let Some(CodeNews::Ready(code)) = offered.next().await else { panic!("no code") };
+    /// // Elsewhere:
+    /// let choice = TrackerChoice::Named(tracker.address().to_string().parse()?);
+    /// let gift = riffle::redeem_code(&code, &choice, &NodeSettings::default()).await?;
+    /// assert_eq!(*gift.ticket(), ticket);
+    /// assert_eq!(offered.next().await, Some(CodeNews::Given(1)));
+    /// # offered.withdraw().await;
+    /// # owner.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// The system gives no random bytes.
+    pub fn offer_code(&self, ticket: Ticket, limits: OfferLimits) -> Result<OfferedCode, OfferError> {
+        let gift = CodeGift::new(ticket, Some(self.inner.tracker.secrets()));
+        OfferedCode::start(self.tracker(), gift, limits)
     }
 
     /// How other hosts reach the node's tracker. Takes as long as a probe when the tracker is another process of this

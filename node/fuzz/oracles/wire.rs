@@ -55,6 +55,7 @@ fn decode(bytes: &[u8]) {
             obeys_peer(&message);
             message.encode(conversation, &mut again);
         }
+        Ok(Datagram::Code(conversation, message)) => message.encode(conversation, &mut again),
     }
     assert_eq!(again, bytes, "a message is said in two ways");
 }

@@ -66,6 +66,8 @@ fn kind(event: &Event) -> (&'static str, u32) {
         Event::ContentAnnounced { .. } => "contents announced",
         Event::ContentCompleted { .. } => "contents complete",
         Event::ContentWithdrawn { .. } => "contents withdrawn",
+        Event::CodeOffered { .. } => "codes offered",
+        Event::CodeEnded { .. } => "codes ended",
         Event::ChannelOpened { .. } | Event::NeedAnswered { .. } => "",
         Event::Refused { code, .. } => return (refusals(*code), 0),
         Event::Undecodable { .. } => return ("datagrams refused", 0),
@@ -102,6 +104,7 @@ fn example(event: &Event) -> String {
         | Event::ResyncAsked { node, .. }
         | Event::ChannelOpened { node, .. }
         | Event::NeedAnswered { node, .. } => node.to_string(),
+        Event::CodeOffered { number, .. } | Event::CodeEnded { number } => number.to_string(),
         Event::Refused { address, .. } => address.to_string(),
         Event::Undecodable { from, .. } | Event::Misdirected { from } => from.to_string(),
     }
@@ -157,6 +160,8 @@ fn write(event: &Event, aloud: bool) {
             let retry_after_ms = retry_after.as_millis() as u64;
             debug!(%node, %address, code = %code.word(), retry_after_ms, "request refused");
         }
+        Event::CodeOffered { number, address } => line!(aloud, info, %number, %address, "code offered"),
+        Event::CodeEnded { number } => line!(aloud, info, %number, "code ended"),
         Event::Undecodable { from, error } => debug!(%from, %error, "datagram refused"),
         Event::Misdirected { from } => debug!(%from, "datagram is not for a tracker"),
     }

@@ -1,7 +1,8 @@
 //! The swarms that the settings name, each with its tracker and its part of the log.
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmSecrets,
+    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmSecret,
+    SwarmSecrets,
 };
 use config::TrackerSettings;
 use messages::{BootEpoch, Timestamp};
@@ -12,7 +13,7 @@ use tracing::Span;
 use super::clock::{self, Clock};
 use super::record::Record;
 use super::{DriverError, Socket};
-use crate::{Output, Swarms, Tracker};
+use crate::{CodeDesk, Output, Swarms, Tracker};
 
 /// What a process serves.
 pub(super) struct Served {
@@ -48,7 +49,37 @@ pub(super) fn open(
     let first = first.unwrap_or_else(|| unreachable!("without a closed swarm the open one is served"));
     let mut swarms = Swarms::of(first);
     trackers.for_each(|tracker| swarms.add(tracker));
-    Ok(Served { swarms, records: Records::of(&all), files: (first_closed..).zip(files).collect() })
+    let mut records = Records::of(&all);
+    if settings.codes.holds_for(!settings.serves_open_swarm()) {
+        swarms = swarms.with_desk(desk(key.clone(), clock)?);
+        records.of_swarms.push((Span::none(), Record::default()));
+    }
+    Ok(Served { swarms, records, files: (first_closed..).zip(files).collect() })
+}
+
+/// The desk for codes. It speaks in a swarm of its own, with the key of the process.
+fn desk(key: StaticKey, clock: Clock) -> Result<CodeDesk, DriverError> {
+    let (secret, seed) = random()?;
+    let channels = Channels::new(ChannelSettings {
+        key,
+        swarm: SwarmSecret::codes(),
+        policy: Policy::SEALED,
+        role: Role::Tracker,
+        max_channels: CodeDesk::MAX_CHANNELS,
+        max_channels_per_host: CodeDesk::MAX_CHANNELS_PER_HOST,
+        epoch: BootEpoch(clock::unix_ms().unwrap_or(0)),
+        secret,
+        suite: Suite::preferred(),
+    });
+    Ok(CodeDesk::new(channels, seed, clock.now()))
+}
+
+/// Random bytes of which cookies and keys are made, and a seed of all else that is left to chance.
+fn random() -> Result<([u8; 32], u64), DriverError> {
+    let (mut secret, mut seed) = ([0; 32], [0; 8]);
+    SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
+    SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
+    Ok((secret, u64::from_le_bytes(seed)))
 }
 
 /// The tracker of one swarm. Cookies, chance and channels are its own.
@@ -58,9 +89,7 @@ fn tracker(
     secrets: &SwarmSecrets,
     clock: Clock,
 ) -> Result<Tracker, DriverError> {
-    let (mut secret, mut seed) = ([0; 32], [0; 8]);
-    SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
-    SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
+    let (secret, seed) = random()?;
     let unix_ms = clock::unix_ms();
     let mut channels = Channels::new(ChannelSettings {
         key,
@@ -74,7 +103,7 @@ fn tracker(
         suite: Suite::preferred(),
     });
     channels.change_secrets(secrets);
-    let mut tracker = Tracker::new(settings.clone(), secret, u64::from_le_bytes(seed), clock.now());
+    let mut tracker = Tracker::new(settings.clone(), secret, seed, clock.now());
     tracker.seal_with(channels);
     Ok(match unix_ms {
         Some(unix_ms) => tracker.with_wall_clock(unix_ms),
@@ -95,7 +124,7 @@ fn policy(settings: &TrackerSettings, secrets: &SwarmSecrets) -> Policy {
     Policy { elsewhere: of(settings.encryption), loopback: of(settings.loopback_encryption) }
 }
 
-/// The log of each swarm. Where there are several, each line says of which it is.
+/// The log of each swarm, and behind them that of the desk. Where there are several swarms, each line says of which it is.
 #[derive(Debug)]
 pub(super) struct Records {
     of_swarms: Vec<(Span, Record)>,

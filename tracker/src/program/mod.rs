@@ -17,7 +17,8 @@ use channel::secret_file::SecretFileError;
 use channel::{SwarmFileError, SwarmFileTrouble, SwarmSecrets};
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use config::{
-    ByteSize, ConfigError, Encryption, ListenAddr, MAX_SECRET_FILES, SecretFiles, TrackerSettings, ValueError,
+    ByteSize, ConfigError, Encryption, ListenAddr, MAX_SECRET_FILES, SecretFiles, ServeCodes,
+    TrackerSettings, ValueError,
 };
 use logs::{LogError, LogSettings, Rotation};
 
@@ -70,6 +71,9 @@ pub struct TrackerFlags {
     /// Serves the open swarm too, beside those with a secret
     #[arg(long, env = "RIFFLE_OPEN_SWARM", hide_env_values = true, value_parser = FalseyValueParser::new())]
     pub open_swarm: bool,
+    /// Whether codes are served (`send --code`): always, never, or auto: where the open swarm is served [default: auto]
+    #[arg(long, env = "RIFFLE_CODES", hide_env_values = true, value_name = "WHEN")]
+    pub codes: Option<ServeCodes>,
     /// Where the key is.
     #[command(flatten)]
     pub key: KeyFlags,
@@ -192,6 +196,7 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
     settings.secret_file = flags.secret_file.into_iter().collect::<SecretFiles>().or(settings.secret_file);
     settings.open_swarm |= flags.own.open_swarm;
+    settings.codes = flags.own.codes.unwrap_or(settings.codes);
     if settings.secret_file.len() > MAX_SECRET_FILES {
         return Err(ProgramError::ManySwarms { count: settings.secret_file.len() });
     }

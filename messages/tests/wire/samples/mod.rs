@@ -1,5 +1,6 @@
 //! One datagram of every kind and variant, beside the bytes that each of its fields must be, written out by hand.
 
+mod codes;
 mod nodes;
 mod tracker;
 
@@ -58,6 +59,7 @@ pub(crate) fn all() -> Vec<Sample> {
     samples.extend(tracker::from_tracker());
     samples.extend(nodes::sessions());
     samples.extend(nodes::requests());
+    samples.extend(codes::all());
     samples
 }
 

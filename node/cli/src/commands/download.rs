@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use crate::source::{self, Source};
 use crate::spool::{self, Poured, Spool};
 use crate::units::duration;
-use crate::{swarms, target, tickets};
+use crate::{codes, swarms, target, tickets};
 
 /// The screen is drawn this often.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
@@ -45,13 +45,21 @@ enum LeaveReason {
 /// When what was typed makes no sense or the node cannot be started; each with its exit code.
 pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<ExitCode> {
     enter_folder(&mut settings)?;
-    let wanted = read_wanted(&arguments)?;
+    let mut wanted = read_wanted(&arguments)?;
+    let code = arguments.code.as_ref().map(|typed| codes::read(typed.as_deref())).transpose()?;
     let folder = download_folder()?;
     let output = Output::of(arguments.output.as_deref());
-    if let Some(objection) = objection(output, &arguments, wanted.len(), &folder) {
+    if let Some(objection) =
+        objection(output, &arguments, wanted.len() + usize::from(code.is_some()), &folder)
+    {
         return Err(Stop::usage(objection).into());
     }
     let screen = Screen::of_one_shot(settings.quiet);
+    if let Some(code) = code {
+        let gift = codes::redeem(&code, &settings, &screen).await?;
+        wanted.push(Source::Ticket(gift.ticket().clone()).with_wanted());
+        settings.swarm_of(&gift, &screen);
+    }
     let mut settings = in_one_swarm(&settings, &wanted, &arguments, &screen).await?;
     let sources: Vec<&Source> = wanted.iter().filter_map(|(_, source)| source.as_ref()).collect();
     screen.notes(&source::take_tracker(&mut settings, &sources).await.into_iter().collect::<Vec<_>>());
@@ -305,6 +313,7 @@ mod tests {
         let wanted = vec!["f".to_owned()];
         Download {
             wanted,
+            code: None,
             ticket_file: None,
             output: None,
             force: false,

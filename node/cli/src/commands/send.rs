@@ -10,6 +10,7 @@ use anyhow::Result;
 use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
 
 use crate::arguments::Send;
+use crate::codes::{self, CodeOnOffer};
 use crate::deliveries::Deliveries;
 use crate::exit::{ExitCode, Stop};
 use crate::folders::{Keeping, enter_folder};
@@ -36,11 +37,20 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     if !arguments.all_swarms {
         swarms::require_one(&settings, "a file is shared, without --all-swarms,")?;
     }
+    if arguments.all_swarms && arguments.code {
+        return Err(
+            Stop::usage("--code lets people into one swarm: --secret-file FILE names it alone").into()
+        );
+    }
     let swarms = swarms::of_nodes(&settings)?;
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
     let is_stdin = reads_stdin(&arguments)?;
+    if arguments.code && arguments.files.len() > 1 && arguments.name.is_none() {
+        let what = "--code is for one file or folder: --name NAME makes one folder of several";
+        return Err(Stop::usage(what).into());
+    }
     let (mut files, mut code) = sort_out(&arguments, &send_as, &screen)?;
     if files.is_empty() && !is_stdin {
         return Ok(code);
@@ -48,9 +58,11 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     // Signals are heard before other nodes know of this one: from then on they are told when it leaves.
     let spool = Spool::default();
     let mut signals = Signals::listen(screen.clone(), spool.remover())?;
-    let running = Running::start_in_each(&swarms, (Embedding::Allowed, Keeping::IfPossible), &screen)?;
+    let embedding = if arguments.code { Embedding::WithCodes } else { Embedding::Allowed };
+    let running = Running::start_in_each(&swarms, (embedding, Keeping::IfPossible), &screen)?;
     let sender = |(running, swarm): (Running, Swarm)| Sender::new(running, swarm, &screen);
     let mut senders: Vec<Sender> = running.into_iter().zip(swarms).map(sender).collect();
+    let mut offer = arguments.code.then(|| CodeOnOffer::new(&settings));
     if is_stdin {
         let path = spool.make(senders[0].running.state()?)?.join("stdin");
         if spool_stdin(path.clone(), &mut senders, &mut signals).await? == Spooled::Interrupted {
@@ -68,7 +80,7 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
         tokio::select! {
             (which, event) = next_event(&mut senders) => {
                 let sender = &mut senders[which];
-                let (found, is_refused) = sender.on_event(&event?, arguments.strict);
+                let (found, is_refused) = sender.on_event(&event?, arguments.strict, &mut offer)?;
                 code = found.unwrap_or(code);
                 if is_refused {
                     code = ExitCode::Io;
@@ -79,6 +91,7 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
                     break;
                 }
             }
+            news = CodeOnOffer::next(&mut offer) => codes::tell(&news, &senders[0].running, &settings, &screen),
             _ = tick.tick() => {
                 let now = Instant::now();
                 for sender in &mut senders {
@@ -90,6 +103,9 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
                 break;
             }
         }
+    }
+    if let Some(offer) = offer {
+        offer.withdraw().await;
     }
     for sender in &mut senders {
         sender.progress.end_uploads();
@@ -125,8 +141,16 @@ impl Sender {
     }
 
     /// Takes in an event. Returns the exit code that follows, if one does, and whether all that was asked for is refused
-    /// because some of it is. `strict`: it is all or nothing.
-    fn on_event(&mut self, event: &Event, strict: bool) -> (Option<ExitCode>, bool) {
+    /// because some of it is. `strict`: it is all or nothing. What is announced is what a code on `offer` is for.
+    ///
+    /// # Errors
+    /// As [`CodeOnOffer::begin`].
+    fn on_event(
+        &mut self,
+        event: &Event,
+        strict: bool,
+        offer: &mut Option<CodeOnOffer>,
+    ) -> Result<(Option<ExitCode>, bool)> {
         self.running.on_event(event, &self.screen);
         self.progress.on_event(event);
         self.deliveries.on_event(event);
@@ -136,10 +160,13 @@ impl Sender {
                 self.screen.note(&format!("in the swarm {swarm}:"));
             }
             tell(&news, &self.running, &self.screen);
+            if let (Some(offer), News::Announced { name, content, .. }) = (&mut *offer, &news) {
+                offer.begin(*content, name, &self.running)?;
+            }
             is_refused |= strict && matches!(news, News::Skipped(_));
             code = on_news(news, &mut self.sharing, &self.running.node).or(code);
         }
-        (code, is_refused)
+        Ok((code, is_refused))
     }
 
     async fn on_tick(&mut self, now: Instant) {

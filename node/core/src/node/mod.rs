@@ -202,7 +202,9 @@ impl Node {
                 let reply = self.tracker_client.handle_message(from, conversation, message, cx);
                 self.on_tracker_reply(reply, now);
             }
-            Ok(Datagram::ToTracker(..) | Datagram::Chunk(..)) => self.shared.counters.unexpected += 1,
+            Ok(Datagram::ToTracker(..) | Datagram::Chunk(..) | Datagram::Code(..)) => {
+                self.shared.counters.unexpected += 1;
+            }
             Err(_) => self.shared.counters.undecodable += 1,
         }
     }

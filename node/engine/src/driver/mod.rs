@@ -71,6 +71,8 @@ pub(crate) struct DriverSettings {
     pub(crate) tracker_key: Option<PublicKey>,
     /// Who this node is, and what opens what is said to it.
     pub(crate) key: StaticKey,
+    /// The secrets of its swarm, which are in no file; `None`: those of `secret_file` in the settings, or the open swarm.
+    pub(crate) secrets: Option<SwarmSecrets>,
     /// What it has hashed in its lives before; `None`: nothing is remembered.
     pub(crate) hash_cache: Option<HashCache>,
     /// Where part files are locked on file systems without locks; `None`: nowhere.
@@ -107,6 +109,7 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         tracker,
         tracker_key,
         key,
+        secrets,
         hash_cache,
         lock_folder,
         journal_key,
@@ -132,9 +135,10 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         UdpSocket::from_std(bound.socket.into()).map_err(StartError::Threads)?
     };
     let receive_buffer_asked = settings.network.receive_buffer.as_usize();
-    let secret_file = settings.secret_file.only()?;
+    let secret_file = settings.secret_file.only()?.filter(|_| secrets.is_none());
     let secret_file = secret_file.map(|path| SwarmFile::open(path, secrets::unix_seconds())).transpose()?;
-    let secrets = secret_file.as_ref().map_or_else(SwarmSecrets::open, |file| file.secrets().clone());
+    let of_file = secret_file.as_ref().map(|file| file.secrets().clone());
+    let secrets = secrets.or(of_file).unwrap_or_else(SwarmSecrets::open);
     let mut channels = channels(&settings, (key, &secrets), &identity);
     if let (Some(tracker), Some(key)) = (tracker, tracker_key) {
         channels.expect_key(tracker, key);
@@ -230,7 +234,7 @@ fn channels(
     let mut channels = Channels::new(ChannelSettings {
         key,
         swarm: secrets.first().clone(),
-        policy: policy(settings),
+        policy: if secrets.is_closed() { Policy::SEALED } else { policy(settings) },
         role: Role::Node,
         max_channels: 2 * network.max_sessions as usize,
         max_channels_per_host: network.max_sessions_per_address as usize,

@@ -16,6 +16,7 @@ fn settings() -> DriverSettings {
         tracker: Some("127.0.0.1:9".parse().unwrap()),
         tracker_key: None,
         key: StaticKey::from_secret([5; 32]),
+        secrets: None,
         hash_cache: None,
         lock_folder: None,
         journal_key: None,

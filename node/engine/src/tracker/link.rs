@@ -12,7 +12,7 @@ use channel::PublicKey;
 use channel::StaticKey;
 use config::{DEFAULT_TRACKER_PORT, TrackerAddress};
 #[cfg(feature = "embedded-tracker")]
-use config::{Encryption, SecretFiles, TrackerSettings};
+use config::{Encryption, SecretFiles, ServeCodes, TrackerSettings};
 
 #[cfg(feature = "embedded-tracker")]
 use super::embedded::{EmbedError, EmbeddedTracker, TrackerLog, TrackerLogFactory};
@@ -119,6 +119,8 @@ pub(crate) struct Embedding {
     pub(crate) secret_file: SecretFiles,
     /// Whether it seals what it says to other hosts: as the node does.
     pub(crate) encryption: Encryption,
+    /// Whether it serves codes.
+    pub(crate) codes: ServeCodes,
     /// The file of its key, by which others know it in all its lives; `None`: the key is of one life alone.
     pub(crate) key_file: Option<PathBuf>,
 }
@@ -131,10 +133,11 @@ impl Embedding {
     }
 
     fn settings(&self) -> TrackerSettings {
-        let Embedding { secret_file, encryption, .. } = self;
+        let Embedding { secret_file, encryption, codes, .. } = self;
         TrackerSettings {
             secret_file: secret_file.clone(),
             encryption: *encryption,
+            codes: *codes,
             ..TrackerSettings::default()
         }
     }

@@ -39,6 +39,11 @@ impl Prober {
         Ok(Prober { secret_file: secret_file.map(Path::to_owned), secrets })
     }
 
+    /// Looks for trackers of the swarm with these secrets, which are in no file.
+    pub(crate) fn with_secrets(secrets: SwarmSecrets) -> Prober {
+        Prober { secret_file: None, secrets }
+    }
+
     /// Whether the swarm is closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.secrets.is_closed()
@@ -47,8 +52,8 @@ impl Prober {
     /// The swarm's secrets as they are now: the file changes with a rotation.
     pub(crate) fn secrets(&self) -> SwarmSecrets {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let read = SwarmSecrets::of_file_or_open(self.secret_file.as_deref());
-        read.unwrap_or_else(|_| self.secrets.clone()).at(now)
+        let read = self.secret_file.as_deref().and_then(|path| SwarmSecrets::of_file(path).ok());
+        read.unwrap_or_else(|| self.secrets.clone()).at(now)
     }
 
     /// Whether a tracker of the swarm answers there within [`PROBE_TIME`].

@@ -150,7 +150,7 @@ impl TrackerQuery {
     }
 
     /// Where the tracker is, if that turns out in time.
-    async fn locate(&mut self) -> Option<SocketAddr> {
+    pub(crate) async fn locate(&mut self) -> Option<SocketAddr> {
         let deadline = Instant::now() + Self::TIMEOUT;
         loop {
             self.tracker.follow_name(Instant::now());

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use channel::PublicKey;
+use channel::{PublicKey, SwarmSecrets};
 use messages::Endpoint;
 use riffle_core::Event;
 use tokio::sync::watch;
@@ -163,6 +163,11 @@ impl TrackerWatch {
     pub(crate) fn key(&self) -> Option<PublicKey> {
         let status = self.status.borrow();
         status.key.or_else(|| self.signs.proven_at(status.address?))
+    }
+
+    /// The secrets of the node's swarm as they are now.
+    pub(crate) fn secrets(&self) -> SwarmSecrets {
+        self.prober.secrets()
     }
 
     /// How other hosts reach the tracker. Takes as long as a probe when it is another process of this host.
