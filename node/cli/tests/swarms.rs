@@ -222,6 +222,14 @@ fn what_is_shared_in_all_swarms_is_shared_by_a_node_in_each_under_an_id_of_its_o
         Program::start(&mut scene.place.riffle(&[&send, &BOTH[..], &["--listen", "127.0.0.1:0"]].concat()));
     owner.wait_for("riffle download ");
     owner.wait_for("riffle download ");
+    for verb in ["status", "peers"] {
+        let (code, said) = run(&mut scene.place.riffle(&[verb]));
+        assert_eq!(code, 0, "{said}");
+        for secret in ["a", "b"] {
+            let line = format!("closed swarm {}", scene.fingerprint(secret));
+            assert_eq!(said.lines().filter(|said| said.trim() == line).count(), 1, "{verb}: {said}");
+        }
+    }
     // The first secret comes first: each is looked for in the swarm that is named first.
     for (secret, other) in [("a", "b"), ("b", "a")] {
         let flags = ["--secret-file", secret, "--secret-file", other];
