@@ -143,6 +143,38 @@ fn of_two_swarms_in_one_tracker_neither_sees_the_other_and_who_is_in_both_sees_b
 }
 
 #[test]
+fn what_a_ticket_says_and_what_is_waited_for_is_looked_for_in_all_swarms() {
+    let scene = Scene::new();
+    let (_tracker, address) = scene.tracker(&BOTH);
+    let folder = scene.place.folder("waiting");
+    let common = ["--wait", "--dir", folder.to_str().expect("text"), "--listen", "127.0.0.1:0"];
+    let download = [&["download", "in-b", "--tracker", &address], &common[..], &BOTH].concat();
+    let waiting = Program::start(&mut scene.place.riffle(&download));
+    let send = ["send", "in-b", "--listen", "127.0.0.1:0", "--secret-file", "b", "--tracker", &address];
+    let owner = Program::start(&mut scene.place.riffle(&send));
+    let line = owner.wait_for("riffle download ");
+    let (status, said) = waiting.end();
+    assert_eq!(status.code(), Some(0), "{said:?}");
+    assert_eq!(std::fs::read(folder.join("in-b")).ok(), std::fs::read(scene.place.path().join("in-b")).ok());
+    let ticket = line.trim().rsplit(' ').next().expect("a ticket");
+    assert!(ticket.starts_with("riffle1"), "{line}");
+    let into = scene.place.folder("by-ticket");
+    let by_ticket = ["download", ticket, "--dir", into.to_str().expect("text"), "--listen", "127.0.0.1:0"];
+    let (code, said) = run(&mut scene.place.riffle(&[&by_ticket, &BOTH[..]].concat()));
+    assert!(code == 0 && into.join("in-b").exists(), "{said}");
+    assert!(said.contains(&format!("found in the swarm {}", scene.called("b"))), "{said}");
+    // Where no file of that name is, which would be described instead.
+    let elsewhere = scene.place.folder("elsewhere");
+    let elsewhere = elsewhere.to_str().expect("text");
+    let info = [&["info", "in-b", "--tracker", &address, "--dir", elsewhere][..], &BOTH].concat();
+    let (code, said) = run(&mut scene.place.riffle(&info));
+    assert!(code == 0 && said.contains(&format!("found in the swarm {}", scene.called("b"))), "{said}");
+    let files = [&["list", "in-b", "--files", "--tracker", &address][..], &BOTH].concat();
+    let (_, said) = run(&mut scene.place.riffle(&files));
+    assert!(said.contains(&format!("found in the swarm {}", scene.called("b"))), "{said}");
+}
+
+#[test]
 fn beside_closed_swarms_the_open_one_is_served_if_that_was_said() {
     let scene = Scene::new();
     let (_tracker, address) = scene.tracker(&["--secret-file", "a", "--open-swarm"]);
