@@ -322,6 +322,11 @@ fn what_is_done_in_one_swarm_is_not_done_in_several_and_the_same_secret_twice_is
         let (code, said) = riffle(verb, &BOTH);
         assert!(code == 2 && said.contains("2 secrets are named"), "{verb:?}: {code} {said}");
     }
+    let many = ["--secret-file", "a"].repeat(16);
+    for verb in [&["tracker", "--listen", "127.0.0.1:0"][..], &["list"]] {
+        let (code, said) = riffle(verb, &many);
+        assert!(code == 2 && said.contains("16") && said.contains("15"), "{verb:?}: {code} {said}");
+    }
     std::fs::copy(scene.place.path().join("a"), scene.place.path().join("copy")).expect("copied");
     for verb in [&["tracker", "--listen", "127.0.0.1:0"][..], &["list"], &["download", "in-a"]] {
         let (code, said) = riffle(verb, &["--secret-file", "a", "--secret-file", "copy"]);
