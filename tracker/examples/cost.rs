@@ -1,17 +1,19 @@
-//! What a NEED and an OWN cost by how many owners a content has and by how many contents a name: `cargo run -p tracker
+//! What a NEED and an OWN cost by how many owners a content has and by how many contents a name, and what a stranger's
+//! handshake costs by how many swarms are served: `cargo run -p tracker
 //! --example cost`. It prints microseconds and asserts nothing: what a machine is worth is no test.
 #![allow(clippy::disallowed_methods, reason = "real time is what it measures")]
 
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use channel::{ChannelSettings, Channels, Policy, Role, StaticKey, Suite, SwarmSecret};
 use config::TrackerSettings;
 use messages::node_to_tracker::{Asker, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register};
 use messages::{
-    BootEpoch, ContentId, Conversation, Cookie, Cursor, Datagram, List, Name, NodeId, NodeToTracker, Prefix,
-    Timestamp, TrackerToNode,
+    BootEpoch, ContentId, Conversation, Cookie, Cursor, Datagram, Header, Kind, List, Name, NodeId,
+    NodeToTracker, Prefix, Timestamp, TrackerToNode,
 };
-use tracker::{Output, Tracker};
+use tracker::{Output, Swarms, Tracker};
 
 const ROUNDS: u32 = 2000;
 
@@ -125,7 +127,44 @@ fn measure_name(contents: u32) -> Option<()> {
     Some(())
 }
 
+/// What a stranger's first messages cost who serves so many swarms: each is compared with the secret of each.
+fn measure_strangers(count: u8) {
+    let tracker = |number: u8| {
+        let mut tracker = Tracker::new(TrackerSettings::default(), [number; 32], 1, Timestamp::ZERO);
+        tracker.seal_with(Channels::new(ChannelSettings {
+            key: StaticKey::from_secret([1; 32]),
+            swarm: SwarmSecret::from_bytes([number; 32]),
+            policy: Policy::SEALED,
+            role: Role::Tracker,
+            max_channels: 16,
+            max_channels_per_host: 16,
+            epoch: BootEpoch(1),
+            secret: [number; 32],
+            suite: Suite::preferred(),
+        }));
+        tracker
+    };
+    let mut swarms = Swarms::of(tracker(1));
+    (2..=count).for_each(|number| swarms.add(tracker(number)));
+    let from = SocketAddr::from(([10, 0, 0, 1], 7000));
+    let micros = |swarms: &mut Swarms, kind: Kind, length: usize| {
+        let mut datagram = Header { kind, conversation: Conversation(1) }.encode().to_vec();
+        datagram.resize(length, 7);
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            swarms.handle(from, None, &mut datagram, Timestamp::ZERO);
+        }
+        start.elapsed().as_secs_f64() * 1e6 / f64::from(ROUNDS)
+    };
+    let knock = micros(&mut swarms, Kind::Knock, 80);
+    let initiate = micros(&mut swarms, Kind::Initiate, 1200);
+    println!("{count:>7} swarms: a stranger's KNOCK {knock:>5.2} µs, INITIATE {initiate:>5.2}");
+}
+
 fn main() {
+    for swarms in [1, 2, 4, 15] {
+        measure_strangers(swarms);
+    }
     for owners in [1, 20, 100, 1000, 10_000, 100_000] {
         measure(owners);
     }

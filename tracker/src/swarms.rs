@@ -55,6 +55,11 @@ impl Swarms {
         &self.trackers
     }
 
+    /// The tracker at this place; `None`: there are fewer.
+    pub fn tracker_mut(&mut self, which: usize) -> Option<&mut Tracker> {
+        self.trackers.get_mut(which)
+    }
+
     /// Takes one datagram that came from `from` and arrived at the local address `reached_at`, if that is known. What is
     /// sealed is opened where it stands.
     pub fn handle(

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -11,8 +11,8 @@ use logs::LogGuard;
 use messages::tracker_to_node::RefusalCode;
 use riffle::state::StateFolder;
 use riffle::{
-    Event, Events, EventsError, Node, QueryError, SecretFiles, StartError, TrackerChoice, TrackerError,
-    TrackerForOthers, TrackerLog, TrackerQuery, TrackerStatus,
+    Event, Events, EventsError, Node, QueryError, SecretFiles, StartError, SwarmSecrets, TrackerChoice,
+    TrackerError, TrackerForOthers, TrackerLog, TrackerQuery, TrackerStatus,
 };
 use tokio::sync::watch;
 
@@ -63,6 +63,8 @@ pub(crate) struct Running {
     /// Whether the tracker answers, as a person was last told.
     contact: Contact,
     refusal: Option<RefusalCode>,
+    /// The file with the secret of its closed swarm.
+    secret_file: Option<PathBuf>,
     // The log is dropped last, because it takes in what the other fields log while they end.
     _log: Option<LogGuard>,
 }
@@ -173,6 +175,7 @@ impl Running {
             for_others: RefCell::default(),
             contact,
             refusal: None,
+            secret_file: settings.secret_file.iter().next().map(Path::to_owned),
             _log: log,
         })
     }
@@ -211,15 +214,23 @@ impl Running {
 
     /// Answers another program in a task of its own.
     fn answer(&self, Asked { request, answer }: Asked) {
-        let (node, tracker) = (self.node.clone(), self.tracker.to_string());
+        let (node, tracker, swarm) = (self.node.clone(), self.tracker.to_string(), self.swarm());
         tokio::spawn(async move {
             let Ok(status) = node.status().await else { return };
             // The program that asked may be gone.
-            let _ = answer.send(match request {
+            let lines = match request {
                 Request::Status => report::status(&status, &tracker),
                 Request::Peers => peers::peers(&status),
-            });
+            };
+            let _ = answer.send([swarm, lines].concat());
         });
+    }
+
+    /// The line that says in which closed swarm the node is: by the fingerprint of the secret that is first in its file
+    /// now. None in the open swarm.
+    pub(crate) fn swarm(&self) -> Vec<String> {
+        let secrets = self.secret_file.as_deref().and_then(|file| SwarmSecrets::of_file(file).ok());
+        secrets.map(|secrets| format!("closed swarm {}", secrets.first().fingerprint())).into_iter().collect()
     }
 
     /// The tracker, as a person was last told of it.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
-use config::{Encryption, NodeSettings, SecretFiles};
+use config::{Encryption, MAX_SECRET_FILES, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
 use riffle::{CodeGift, NamedTracker, SwarmSecrets, TrackerChoice};
@@ -98,6 +98,12 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     let tracker = node.tracker.clone().map(NamedTracker::from);
     let mut settings = Settings { tracker, node, among: None, secrets: None };
     overlay(&mut settings, common.clone());
+    if settings.secret_file.len() > MAX_SECRET_FILES {
+        let count = settings.secret_file.len();
+        return Err(
+            Stop::usage(format!("{count} secret files are named, and {MAX_SECRET_FILES} may be")).into()
+        );
+    }
     if !settings.secret_file.is_empty() {
         // The folder in which relative names start is not the current one later, and the files are read again.
         settings.secret_file = settings.secret_file.iter().map(absolute).collect::<Result<_>>()?;

@@ -143,6 +143,38 @@ fn of_two_swarms_in_one_tracker_neither_sees_the_other_and_who_is_in_both_sees_b
 }
 
 #[test]
+fn what_a_ticket_says_and_what_is_waited_for_is_looked_for_in_all_swarms() {
+    let scene = Scene::new();
+    let (_tracker, address) = scene.tracker(&BOTH);
+    let folder = scene.place.folder("waiting");
+    let common = ["--wait", "--dir", folder.to_str().expect("text"), "--listen", "127.0.0.1:0"];
+    let download = [&["download", "in-b", "--tracker", &address], &common[..], &BOTH].concat();
+    let waiting = Program::start(&mut scene.place.riffle(&download));
+    let send = ["send", "in-b", "--listen", "127.0.0.1:0", "--secret-file", "b", "--tracker", &address];
+    let owner = Program::start(&mut scene.place.riffle(&send));
+    let line = owner.wait_for("riffle download ");
+    let (status, said) = waiting.end();
+    assert_eq!(status.code(), Some(0), "{said:?}");
+    assert_eq!(std::fs::read(folder.join("in-b")).ok(), std::fs::read(scene.place.path().join("in-b")).ok());
+    let ticket = line.trim().rsplit(' ').next().expect("a ticket");
+    assert!(ticket.starts_with("riffle1"), "{line}");
+    let into = scene.place.folder("by-ticket");
+    let by_ticket = ["download", ticket, "--dir", into.to_str().expect("text"), "--listen", "127.0.0.1:0"];
+    let (code, said) = run(&mut scene.place.riffle(&[&by_ticket, &BOTH[..]].concat()));
+    assert!(code == 0 && into.join("in-b").exists(), "{said}");
+    assert!(said.contains(&format!("found in the swarm {}", scene.called("b"))), "{said}");
+    // Where no file of that name is, which would be described instead.
+    let elsewhere = scene.place.folder("elsewhere");
+    let elsewhere = elsewhere.to_str().expect("text");
+    let info = [&["info", "in-b", "--tracker", &address, "--dir", elsewhere][..], &BOTH].concat();
+    let (code, said) = run(&mut scene.place.riffle(&info));
+    assert!(code == 0 && said.contains(&format!("found in the swarm {}", scene.called("b"))), "{said}");
+    let files = [&["list", "in-b", "--files", "--tracker", &address][..], &BOTH].concat();
+    let (_, said) = run(&mut scene.place.riffle(&files));
+    assert!(said.contains(&format!("found in the swarm {}", scene.called("b"))), "{said}");
+}
+
+#[test]
 fn beside_closed_swarms_the_open_one_is_served_if_that_was_said() {
     let scene = Scene::new();
     let (_tracker, address) = scene.tracker(&["--secret-file", "a", "--open-swarm"]);
@@ -222,6 +254,14 @@ fn what_is_shared_in_all_swarms_is_shared_by_a_node_in_each_under_an_id_of_its_o
         Program::start(&mut scene.place.riffle(&[&send, &BOTH[..], &["--listen", "127.0.0.1:0"]].concat()));
     owner.wait_for("riffle download ");
     owner.wait_for("riffle download ");
+    for verb in ["status", "peers"] {
+        let (code, said) = run(&mut scene.place.riffle(&[verb]));
+        assert_eq!(code, 0, "{said}");
+        for secret in ["a", "b"] {
+            let line = format!("closed swarm {}", scene.fingerprint(secret));
+            assert_eq!(said.lines().filter(|said| said.trim() == line).count(), 1, "{verb}: {said}");
+        }
+    }
     // The first secret comes first: each is looked for in the swarm that is named first.
     for (secret, other) in [("a", "b"), ("b", "a")] {
         let flags = ["--secret-file", secret, "--secret-file", other];
@@ -281,6 +321,11 @@ fn what_is_done_in_one_swarm_is_not_done_in_several_and_the_same_secret_twice_is
     for verb in [&["send", "in-a"][..], &[], &["list", "--wait-complete", "in-a=1"]] {
         let (code, said) = riffle(verb, &BOTH);
         assert!(code == 2 && said.contains("2 secrets are named"), "{verb:?}: {code} {said}");
+    }
+    let many = ["--secret-file", "a"].repeat(16);
+    for verb in [&["tracker", "--listen", "127.0.0.1:0"][..], &["list"]] {
+        let (code, said) = riffle(verb, &many);
+        assert!(code == 2 && said.contains("16") && said.contains("15"), "{verb:?}: {code} {said}");
     }
     std::fs::copy(scene.place.path().join("a"), scene.place.path().join("copy")).expect("copied");
     for verb in [&["tracker", "--listen", "127.0.0.1:0"][..], &["list"], &["download", "in-a"]] {

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use riffle::{
-    DiskErrorKind, EmbeddedTracker, Event, EventsError, Failure, Node, Prefix, ShareError, StartError,
-    TrackerLog,
+    DiskErrorKind, EmbeddedTracker, Event, EventsError, Failure, Node, NodeSettings, Prefix, QueryError,
+    ShareError, StartError, TrackerChoice, TrackerLog, TrackerQuery,
 };
 
 /// Nothing here takes longer, however busy the machine is.
@@ -81,6 +81,17 @@ fn what_goes_wrong_has_a_type() {
         assert!(matches!(taken, Err(StartError::AddressInUse(_))), "{taken:?}");
         node.shutdown().await;
     });
+}
+
+#[test]
+fn a_node_and_a_query_are_in_one_swarm_and_say_so_when_several_are_named() {
+    let files = ["a.secret", "b.secret"].map(std::path::PathBuf::from);
+    let settings = NodeSettings { secret_file: files.into_iter().collect(), ..NodeSettings::default() };
+    let error = TrackerQuery::new(&TrackerChoice::Default, &settings).expect_err("several");
+    assert!(matches!(error, QueryError::SeveralSwarms(_)), "{error}");
+    let error = Node::builder().settings(settings).start_blocking().expect_err("several");
+    assert!(matches!(error, StartError::SeveralSwarms(_)), "{error}");
+    assert!(error.to_string().contains("each swarm has a node of its own"), "{error}");
 }
 
 #[test]

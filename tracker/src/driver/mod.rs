@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use channel::{StaticKey, SwarmFileError};
-use config::TrackerSettings;
+use config::{MAX_SECRET_FILES, TrackerSettings};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
@@ -42,6 +42,12 @@ pub enum DriverError {
     /// The secret of a closed swarm cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// There are more swarms than a process serves.
+    #[error("{count} secret files are named: a tracker serves {MAX_SECRET_FILES} closed swarms at most")]
+    ManySwarms {
+        /// How many closed ones were named.
+        count: usize,
+    },
     /// The socket cannot be read any more.
     #[error("the tracker's socket failed: {0}")]
     Socket(io::Error),

@@ -4,7 +4,7 @@ use channel::{
     ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmSecret,
     SwarmSecrets,
 };
-use config::TrackerSettings;
+use config::{MAX_SECRET_FILES, TrackerSettings};
 use messages::{BootEpoch, Timestamp};
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -28,12 +28,16 @@ pub(super) struct Served {
 /// Makes the trackers of all swarms that `settings` name.
 ///
 /// # Errors
-/// A secret cannot be had, or the system has no random bytes.
+/// A secret cannot be had, there are too many, or the system has no random bytes.
 pub(super) fn open(
     settings: &TrackerSettings,
     key: &StaticKey,
     (socket, clock): (&Socket, Clock),
 ) -> Result<Served, DriverError> {
+    let count = settings.secret_file.len();
+    if count > MAX_SECRET_FILES {
+        return Err(DriverError::ManySwarms { count });
+    }
     let now = clock::unix_ms().unwrap_or(0) / 1000;
     let files = SwarmFile::open_all(settings.secret_file.iter(), now)?;
     let open = settings.serves_open_swarm().then(SwarmSecrets::open);

@@ -134,9 +134,9 @@ impl Prompt {
         match verb {
             Verb::Status => {
                 let tracker = self.running.tracker().to_string();
-                self.screen.results(&report::status(&status, &tracker));
+                self.screen.results(&[self.running.swarm(), report::status(&status, &tracker)].concat());
             }
-            Verb::Peers => self.screen.results(&peers::peers(&status)),
+            Verb::Peers => self.screen.results(&[self.running.swarm(), peers::peers(&status)].concat()),
             Verb::Cancel(selector) => {
                 let all = status.downloads.iter();
                 let chosen =

@@ -82,7 +82,7 @@ impl World {
         let buffer = host.receive_buffer.told_to_core();
         host.process.former.push(host.node.counters());
         let node = Node::new(host.settings.clone(), &identity, Some(self.tracker.address), buffer, self.now);
-        host.node = sealed(node, host.key.as_ref(), &identity);
+        host.node = sealed(node, host.member.as_ref(), &identity);
         host.process.state = State::Runs;
         host.person.wishes.iter_mut().for_each(|wish| {
             if matches!(wish.state, WishState::Ordered(_) | WishState::Again) {

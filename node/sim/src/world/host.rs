@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use channel::{Policy, StaticKey};
 use config::NodeSettings;
 use messages::{Name, NodeId, Timestamp};
 use riffle_core::{Counters, DownloadId, DownloadOrder, Event, Failure, Node};
 
 use super::payload::Payload;
 use super::scripted_owners::OwnerScript;
+use super::sealing::Membership;
 use crate::disk::Disk;
 use crate::link::{LinkSpec, Pipe};
 
@@ -187,8 +187,8 @@ pub struct Host {
     /// How many downloads have ended.
     pub ended: usize,
     pub(super) settings: NodeSettings,
-    /// The key of its channels, and what may be in the clear. `None`: everything is.
-    pub(super) key: Option<(StaticKey, Policy)>,
+    /// With what its channels are opened. `None`: everything is in the clear.
+    pub(super) member: Option<Membership>,
     pub(super) polling: Polling,
     /// When a scripted owner sends its last segment so far.
     pub(super) drips_at: Timestamp,
@@ -198,7 +198,7 @@ impl Host {
     /// A host whose node has just started.
     pub(super) fn new(
         node: Node,
-        (id, key): (NodeId, Option<(StaticKey, Policy)>),
+        (id, member): (NodeId, Option<Membership>),
         settings: NodeSettings,
         address: SocketAddr,
         link: LinkSpec,
@@ -217,7 +217,7 @@ impl Host {
             events: Vec::new(),
             ended: 0,
             settings,
-            key,
+            member,
             polling: Polling { round: 0, polls: 0, polled_at: Timestamp::ZERO },
             drips_at: Timestamp::ZERO,
         }

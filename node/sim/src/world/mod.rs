@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use channel::{Policy, StaticKey};
+use channel::{Policy, StaticKey, SwarmSecret};
 use config::NodeSettings;
 use messages::{BootEpoch, ContentId, Name, NodeId, Timestamp};
 use rand::rngs::StdRng;
@@ -46,7 +46,7 @@ pub use scripted_downloaders::{
     Behaviour, DownloaderScript, ScriptedDownloader, addresses, addresses_of_one_prefix,
 };
 pub use scripted_owners::OwnerScript;
-use sealing::sealed;
+use sealing::{Membership, sealed};
 use sim_event::SimEvent;
 pub use strangers::Strangers;
 pub use tracker_host::TrackerHost;
@@ -79,6 +79,8 @@ pub struct World {
     pub record: Record,
     /// How hosts that are added talk. `None`: in the clear, without channels.
     policy: Option<Policy>,
+    /// The swarm of hosts that are added.
+    swarm: SwarmSecret,
     network: Network,
     scripted_downloaders: BTreeMap<HostId, ScriptedDownloader>,
     cubic: Option<Cubic>,
@@ -98,6 +100,7 @@ impl World {
             hosts: Vec::new(),
             library: Library::default(),
             policy: None,
+            swarm: SwarmSecret::open(),
             network: Network::new(tracker.address),
             tracker,
             strangers: Strangers::default(),
@@ -135,11 +138,11 @@ impl World {
     /// Adds a host with a receive buffer of `receive_buffer` bytes, whose node starts now.
     pub fn add_host_with(&mut self, link: LinkSpec, settings: NodeSettings, receive_buffer: u64) -> HostId {
         let host = HostId(self.hosts.len());
-        let (key, id) = match self.policy {
+        let (member, id) = match self.policy {
             Some(policy) => {
                 let key = StaticKey::from_secret(self.rng.random());
                 let id = key.node_id();
-                (Some((key, policy)), id)
+                (Some(Membership { key, policy, swarm: self.swarm.clone() }), id)
             }
             None => (None, NodeId::from_bytes(self.rng.random())),
         };
@@ -153,9 +156,9 @@ impl World {
             receive_buffer.told_to_core(),
             self.now,
         );
-        let node = sealed(node, key.as_ref(), &identity);
+        let node = sealed(node, member.as_ref(), &identity);
         let address = self.network.address_of_new(host);
-        self.hosts.push(Host::new(node, (identity.node, key), settings, address, link, receive_buffer));
+        self.hosts.push(Host::new(node, (identity.node, member), settings, address, link, receive_buffer));
         self.schedule(self.now, SimEvent::Wake { host, round: 0 });
         host
     }

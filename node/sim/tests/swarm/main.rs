@@ -13,6 +13,7 @@ mod paths;
 mod registering;
 mod sealed;
 mod seeds;
+mod several;
 mod silence;
 mod swarms;
 mod trackers;
