@@ -6,7 +6,7 @@ mod programs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use programs::{Place, Program, noise};
+use programs::{Place, Program, noise, wait_until};
 use riffle::SwarmSecrets;
 
 struct Scene {
@@ -208,6 +208,27 @@ fn a_code_ends_by_time_while_the_file_is_shared_on() {
     assert!(exit == 3 && said.contains("knows no code with this number"), "{exit} {said}");
     let (exit, said) = run(&mut scene.place.riffle(&["list", "--tracker", &address]));
     assert!(exit == 0 && said.contains("film.mkv"), "{said}");
+}
+
+#[test]
+fn a_code_outlives_its_tracker() {
+    let scene = Scene::new();
+    // Nodes come back with their contents soon.
+    let settings = scene.settings("heartbeat = \"1s\"\n");
+    let (tracker, address) = scene.tracker(&["--config", &settings]);
+    let (_sender, code) = scene.sender(&["--tracker", &address]);
+    tracker.interrupt();
+    tracker.end();
+    let tracker = ["tracker", "--listen", &address, "--config", &settings];
+    let tracker = Program::start(&mut scene.place.riffle(&tracker));
+    tracker.wait_for("listening on ");
+    // Until the sender has come back, within some seconds, the tracker knows no code.
+    wait_until("the sender comes back", || {
+        let (exit, said) = scene.download("again", &code, &["--tracker", &address]);
+        assert!(exit == 0 || said.contains("knows no code") || said.contains("try again"), "{exit} {said}");
+        exit == 0
+    });
+    assert!(scene.has_film("again"));
 }
 
 #[test]
