@@ -6,7 +6,7 @@ mod programs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use programs::{Place, Program, noise};
+use programs::{Place, Program, noise, wait_until};
 use riffle::SwarmSecrets;
 
 struct Scene {
@@ -151,6 +151,26 @@ fn a_closed_tracker_serves_no_codes_unless_it_is_told_to_and_both_sides_say_so()
     assert!(status.success(), "it has shared all the while: {said:?}");
 }
 
+/// An address of this host's loopback network that no other test uses at the same time: the port of an embedded tracker
+/// is always the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_tracker_that_the_sender_starts_itself_serves_codes_in_a_closed_swarm_too() {
+    let scene = Scene::new();
+    assert_eq!(run(&mut scene.place.riffle(&["secret", "new", "ours"])).0, 0);
+    let [_, _, high, low] = std::process::id().to_be_bytes();
+    let listen = format!("127.78.{high}.{}:0", low | 1);
+    let send = ["send", "film.mkv", "--code", "--secret-file", "ours", "--listen", &listen];
+    let sender = Program::start(&mut scene.place.riffle(&send));
+    let line = sender.wait_for(" --code ");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let at = words.iter().position(|word| *word == "download").expect("the line to type");
+    let folder = scene.place.folder("typed");
+    let rest = ["--dir", folder.to_str().expect("text"), "--listen", "127.0.0.1:0"];
+    let (exit, said) = run(&mut scene.place.riffle(&[&words[at..], &rest[..]].concat()));
+    assert!(exit == 0 && scene.has_film("typed"), "{exit} {said}");
+}
+
 #[test]
 fn wrong_words_are_told_to_the_sender_and_too_many_end_the_code_for_everybody() {
     let scene = Scene::new();
@@ -188,6 +208,27 @@ fn a_code_ends_by_time_while_the_file_is_shared_on() {
     assert!(exit == 3 && said.contains("knows no code with this number"), "{exit} {said}");
     let (exit, said) = run(&mut scene.place.riffle(&["list", "--tracker", &address]));
     assert!(exit == 0 && said.contains("film.mkv"), "{said}");
+}
+
+#[test]
+fn a_code_outlives_its_tracker() {
+    let scene = Scene::new();
+    // Nodes come back with their contents soon.
+    let settings = scene.settings("heartbeat = \"1s\"\n");
+    let (tracker, address) = scene.tracker(&["--config", &settings]);
+    let (_sender, code) = scene.sender(&["--tracker", &address]);
+    tracker.interrupt();
+    tracker.end();
+    let tracker = ["tracker", "--listen", &address, "--config", &settings];
+    let tracker = Program::start(&mut scene.place.riffle(&tracker));
+    tracker.wait_for("listening on ");
+    // Until the sender has come back, within some seconds, the tracker knows no code.
+    wait_until("the sender comes back", || {
+        let (exit, said) = scene.download("again", &code, &["--tracker", &address]);
+        assert!(exit == 0 || said.contains("knows no code") || said.contains("try again"), "{exit} {said}");
+        exit == 0
+    });
+    assert!(scene.has_film("again"));
 }
 
 #[test]

@@ -4,6 +4,8 @@
 mod accounts;
 #[path = "../../../messages/channel/tests/hostile/play.rs"]
 mod channel_play;
+#[path = "../oracles/codes.rs"]
+mod codes_oracle;
 #[path = "../oracles/downloader.rs"]
 mod downloader_oracle;
 #[path = "../../../messages/tests/support/heap.rs"]
@@ -86,6 +88,11 @@ pub fn settings(bytes: &[u8]) {
 /// Any text as a line of the prompt.
 pub fn words(bytes: &[u8]) {
     words_oracle::hold(bytes);
+}
+
+/// Any text as a code, and what is heard of codes.
+pub fn codes(bytes: &[u8]) {
+    codes_oracle::hold(bytes);
 }
 
 /// A tracker among strangers.

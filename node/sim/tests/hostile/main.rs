@@ -3,6 +3,8 @@
 
 #[path = "../../../../messages/tests/support/accounts.rs"]
 mod accounts;
+#[path = "../../../fuzz/oracles/codes.rs"]
+mod codes;
 #[path = "../../../fuzz/oracles/downloader.rs"]
 mod downloader;
 #[path = "../../../../messages/tests/support/heap.rs"]

@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 
 use messages::{Header, Kind};
 
-use crate::{downloader, index, outboard, owner, seeds, settings, text, tracker_play, wire};
+use crate::{codes, downloader, index, outboard, owner, seeds, settings, text, tracker_play, wire};
 
 /// What must hold for any bytes.
 type Oracle = fn(&[u8]);
 
 /// The oracles by the names of their targets. Those of the program alone are held in its own tests.
-const ORACLES: [(&str, Oracle); 8] = [
+const ORACLES: [(&str, Oracle); 9] = [
     ("wire", wire::hold),
     ("outboard", outboard::hold),
     ("index", index::hold),
     ("text", text::hold),
     ("settings", settings::hold),
+    ("codes", |bytes| {
+        codes::hold(bytes);
+    }),
     ("tracker", |bytes| {
         tracker_play::hold(bytes);
     }),

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::{downloader, owner};
+use crate::{codes, downloader, owner};
 
 proptest! {
     #![proptest_config(Config { cases: 1000, failure_persistence: None, ..Config::default() })]
@@ -40,6 +40,15 @@ fn the_owners_play_reaches_sessions_and_bursts() {
     assert!(total(|seen| seen.sessions) > 100, "{seen:?}");
     assert!(total(|seen| seen.bursts) > 100, "{seen:?}");
     assert!(total(|seen| seen.refused) > 100, "{seen:?}");
+}
+
+#[test]
+fn the_play_of_codes_reaches_exchanges_guesses_and_the_desk() {
+    let seen: Vec<_> = scripts(100, 4000).iter().map(|bytes| codes::hold(bytes)).collect();
+    let total = |count: fn(&codes::Seen) -> usize| seen.iter().map(count).sum::<usize>();
+    assert!(total(|seen| seen.begun) > 100, "{seen:?}");
+    assert!(total(|seen| seen.wrong) > 20, "{seen:?}");
+    assert!(total(|seen| seen.calls) > 20, "{seen:?}");
 }
 
 #[test]
