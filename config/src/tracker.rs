@@ -29,7 +29,8 @@ impl TrackerSettings {
     /// pair that contradicts itself.
     pub fn from_toml(text: &str) -> Result<TrackerSettings, ConfigError> {
         let settings: TrackerSettings = document::read(text)?;
-        let clear = settings.encryption.contradicts_secret().filter(|_| settings.secret_file.is_some());
+        let is_sealed = settings.secret_file.is_some() || settings.members_file.is_some();
+        let clear = settings.encryption.contradicts_secret().filter(|_| is_sealed);
         clear.map_or(Ok(settings), |message| Err(ConfigError::Disagree { key: "encryption", message }))
     }
 
@@ -49,6 +50,12 @@ settings! {
         /// only who has the secret too, and everything is sealed, within this host as well: `encryption` must be "always"
         /// then, and `loopback_encryption` means nothing. Without one, the tracker is of the open swarm.
         pub secret_file: Option<PathBuf> = None, such as "\"/etc/riffle/lab.secret\"";
+
+        /// The file that says which nodes are members: lines `allow NODE-ID` and `deny NODE-ID` (`riffle id` shows an id).
+        /// With one `allow` or more only those are answered; `deny` wins. It is read again when it changes, and who is a
+        /// member no longer is forgotten at once. As with a secret, everything is sealed. Without one, whoever has the
+        /// secret is a member.
+        pub members_file: Option<PathBuf> = None, such as "\"/etc/riffle/lab.members\"";
 
         /// The folder of the log file `tracker.log`. Without one, the state folder of the user.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";

@@ -10,6 +10,7 @@ mod handshake;
 mod handshake_times;
 mod identity;
 mod knock;
+mod members;
 mod policy;
 mod replay;
 #[cfg(feature = "secret-files")]
@@ -27,7 +28,10 @@ pub use direction::Sealer;
 pub use frame::{SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH};
 pub use identity::{PublicKey, StaticKey};
 pub use knock::Knock;
+pub use members::{Members, MembersMistake, ParseMembersError};
 pub use policy::{Encryption, Policy};
+#[cfg(feature = "secret-files")]
+pub use secret_file::members_file::{MembersFile, MembersFileError, MembersFileTrouble};
 #[cfg(feature = "secret-files")]
 pub use secret_file::swarm_file::{SwarmFile, SwarmFileError, SwarmFileTrouble};
 pub use swarm::SwarmSecret;
