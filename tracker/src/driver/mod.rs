@@ -15,8 +15,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmFileError,
-    SwarmSecrets,
+    ChannelSettings, Channels, Encryption, MembersFile, MembersFileError, Policy, Role, StaticKey, Suite,
+    SwarmFile, SwarmFileError, SwarmSecrets,
 };
 use config::TrackerSettings;
 use messages::{BootEpoch, Kind};
@@ -46,6 +46,9 @@ pub enum DriverError {
     /// The secret of a closed swarm cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// The list of members cannot be had.
+    #[error(transparent)]
+    MembersFile(#[from] MembersFileError),
     /// The socket cannot be read any more.
     #[error("the tracker's socket failed: {0}")]
     Socket(io::Error),
@@ -54,9 +57,10 @@ pub enum DriverError {
     Runtime(io::Error),
 }
 
-/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
+/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear, and only over a channel does
+/// anybody prove to be a member.
 fn policy(settings: &TrackerSettings) -> Policy {
-    if settings.secret_file.is_some() {
+    if settings.secret_file.is_some() || settings.members_file.is_some() {
         return Policy::SEALED;
     }
     let of = |encryption| match encryption {
@@ -84,7 +88,7 @@ pub fn serve(
 /// Serves at `socket` until `shutdown` is ready.
 ///
 /// # Errors
-/// The system has no random bytes, the secret of a closed swarm cannot be had, or the socket fails.
+/// The system has no random bytes, the secret or the members of a closed swarm cannot be had, or the socket fails.
 pub async fn run(
     socket: Socket,
     settings: TrackerSettings,
@@ -95,6 +99,7 @@ pub async fn run(
     let secret_file =
         secret_file.map(|path| SwarmFile::open(path, clock::unix_ms().unwrap_or(0) / 1000)).transpose()?;
     let secrets = secret_file.as_ref().map_or_else(SwarmSecrets::open, |file| file.secrets().clone());
+    let members_file = settings.members_file.as_deref().map(MembersFile::open).transpose()?;
     let (mut secret, mut seed) = ([0; 32], [0; 8]);
     SysRng.try_fill_bytes(&mut secret).map_err(DriverError::Randomness)?;
     SysRng.try_fill_bytes(&mut seed).map_err(DriverError::Randomness)?;
@@ -115,6 +120,9 @@ pub async fn run(
     channels.change_secrets(&secrets);
     let mut tracker = Tracker::new(settings, secret, u64::from_le_bytes(seed), clock.now());
     tracker.seal_with(channels);
+    if let Some(file) = &members_file {
+        tracker.change_members(file.members());
+    }
     if let Some(unix_ms) = clock::unix_ms() {
         tracker = tracker.with_wall_clock(unix_ms);
     }
@@ -125,6 +133,10 @@ pub async fn run(
     let (changed, mut changes) = mpsc::unbounded_channel();
     if let Some(file) = secret_file {
         tokio::spawn(secrets::follow(file, move |secrets| changed.send(secrets).is_ok()));
+    }
+    let (listed, mut lists) = mpsc::unbounded_channel();
+    if let Some(file) = members_file {
+        tokio::spawn(secrets::follow_members(file, move |members| listed.send(members).is_ok()));
     }
     tracing::info!(%address, "tracker listening");
     loop {
@@ -147,6 +159,7 @@ pub async fn run(
                 }
             }) => received.map_err(DriverError::Socket)?,
             Some(secrets) = changes.recv() => tracker.change_secrets(&secrets),
+            Some(members) = lists.recv() => tracker.change_members(&members),
             () = tokio::time::sleep(sleep) => {}
         }
     }

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use channel::secret_file::SecretFileError;
-use channel::{SwarmFileError, SwarmSecrets};
+use channel::{Members, MembersFileError, SwarmFileError, SwarmSecrets};
 use config::{ByteSize, ConfigError, Encryption, ListenAddr, TrackerSettings, ValueError};
 use logs::{LogError, LogSettings, Rotation};
 
@@ -36,6 +36,9 @@ pub struct Flags {
     /// The file with a closed swarm's secret (`riffle secret new FILE`): who lacks it gets no answer [default: open to all]
     #[arg(long, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
     pub secret_file: Option<PathBuf>,
+    /// A file with lines `allow NODE-ID` and `deny NODE-ID`: who is answered [default: whoever has the secret]
+    #[arg(long, env = "RIFFLE_MEMBERS_FILE", hide_env_values = true, value_name = "FILE")]
+    pub members_file: Option<PathBuf>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -99,6 +102,9 @@ pub enum ProgramError {
     /// The secret cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// The list of members cannot be had.
+    #[error(transparent)]
+    MembersFile(#[from] MembersFileError),
     /// The port cannot be had.
     #[error("{0}; --listen chooses another")]
     Bind(#[from] BindError),
@@ -139,6 +145,7 @@ impl ProgramError {
             ProgramError::Log(LogError::Level { .. }) | ProgramError::NoStateFolder => 2,
             ProgramError::Bind(_)
             | ProgramError::SecretFile(_)
+            | ProgramError::MembersFile(_)
             | ProgramError::Log(_)
             | ProgramError::KeyFile { .. }
             | ProgramError::Randomness(_)
@@ -168,7 +175,8 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     settings.encryption = flags.encryption.unwrap_or(settings.encryption);
     settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
     settings.secret_file = flags.secret_file.or(settings.secret_file);
-    if settings.secret_file.is_some() {
+    settings.members_file = flags.members_file.or(settings.members_file);
+    if settings.secret_file.is_some() || settings.members_file.is_some() {
         let said = [
             ("--encryption", Some(settings.encryption)),
             ("--loopback-encryption", flags.loopback_encryption),
@@ -230,6 +238,7 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
     heap::join_freed_blocks_at_once();
     // Before anything is said or taken: a tracker that should be closed is never open for a moment.
     let secrets = SwarmSecrets::of_file_or_open(settings.secret_file.as_deref())?;
+    let members = settings.members_file.as_deref().map(Members::of_file).transpose()?;
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
@@ -246,6 +255,9 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
         if secrets.is_closed() {
             let fingerprint = secrets.first().fingerprint();
             say(&format!("closed: it answers only who has the secret with the fingerprint {fingerprint}"));
+        }
+        if let Some(members) = &members {
+            say(&members.to_string());
         }
         trouble.iter().for_each(|trouble| say(trouble));
         say(&key_file::how_to_name(key.public(), socket.local_addr()));
