@@ -10,7 +10,8 @@ use anyhow::Result;
 use config::{Encryption, NodeSettings};
 use etcetera::BaseStrategy as _;
 
-use riffle::{NamedTracker, TrackerChoice};
+use riffle::state::StateFolder;
+use riffle::{NamedTracker, StaticKey, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
@@ -57,9 +58,10 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     };
     let mut settings = Settings { tracker: node.tracker.clone().map(NamedTracker::from), node };
     overlay(&mut settings, common.clone());
-    if let Some(file) = settings.secret_file.take() {
-        // The folder in which relative names start is not the current one later, and the file is read again.
-        settings.secret_file = Some(absolute(&file)?);
+    // The folder in which relative names start is not the current one later, and the files are read again.
+    settings.secret_file = absolute(settings.secret_file.take(), "secret")?;
+    settings.members_file = absolute(settings.members_file.take(), "members")?;
+    if is_closed(&settings) {
         let EncryptionOptions { loopback_encryption, .. } = common.encryption;
         let said = [
             ("--encryption", Some(settings.network.encryption)),
@@ -74,10 +76,25 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     Ok(settings)
 }
 
-/// The same file wherever the current folder will be.
-fn absolute(file: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(file);
-    absolute.map_err(|error| Stop::usage(format!("the secret file {}: {error}", file.display())).into())
+/// Whether only who has a secret, or is in a list, is talked to.
+fn is_closed(settings: &NodeSettings) -> bool {
+    settings.secret_file.is_some() || settings.members_file.is_some()
+}
+
+/// The same file wherever the current folder will be. `what` is in it.
+fn absolute(file: Option<PathBuf>, what: &str) -> Result<Option<PathBuf>> {
+    let absolute = |file: PathBuf| {
+        std::path::absolute(&file)
+            .map_err(|error| Stop::usage(format!("the {what} file {}: {error}", file.display())).into())
+    };
+    file.map(absolute).transpose()
+}
+
+/// As whom a tracker is asked: in a closed swarm, which may have a list of its members, as the node that the settings
+/// name, if that has a key yet. Elsewhere as nobody.
+pub(crate) fn asker(settings: &NodeSettings) -> Option<StaticKey> {
+    let root = is_closed(settings).then(|| state_root(settings).ok()).flatten()?;
+    StateFolder::known_key(&root, settings.id.as_ref())
 }
 
 /// Overrides the settings of the file with those of the command line.
@@ -86,6 +103,7 @@ fn overlay(settings: &mut Settings, common: Common) {
         id,
         tracker,
         secret_file,
+        members_file,
         dir,
         listen,
         upload: UploadOptions { upload_limit, upload_policy, upload_slots, upload_period },
@@ -100,6 +118,7 @@ fn overlay(settings: &mut Settings, common: Common) {
     settings.id = id.or(settings.id.take());
     settings.tracker = tracker.or(settings.tracker.take());
     settings.secret_file = secret_file.or(settings.secret_file.take());
+    settings.members_file = members_file.or(settings.members_file.take());
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
     let network = &mut settings.network;
@@ -227,7 +246,7 @@ mod tests {
             for (common, option) in [(elsewhere, "--encryption"), (here, "--loopback-encryption")] {
                 let error = file(&common).expect_err("contradicts");
                 assert_eq!(code_of(&error), ExitCode::Usage);
-                let said = format!("{option} \"{clear}\" contradicts a secret: ");
+                let said = format!("{option} \"{clear}\" contradicts a secret or a list of members: ");
                 assert!(error.to_string().starts_with(&said), "{error}");
             }
         }

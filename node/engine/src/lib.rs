@@ -32,8 +32,8 @@ mod tracker;
 
 pub use builder::Builder;
 pub use channel::{
-    OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, Suite, SwarmFileError, SwarmFileTrouble,
-    SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
+    MembersFileError, OlderSecret, ParseSecretError, ParseSecretsError, PublicKey, StaticKey, Suite,
+    SwarmFileError, SwarmFileTrouble, SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
 };
 pub use config::{NodeLabel, NodeSettings, TrackerAddress};
 pub use content_index::{ContentIndex, IndexRequest, PatternError, select};

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use channel::SwarmFileError;
+use channel::{MembersFileError, SwarmFileError};
 
 use crate::state::StateError;
 use crate::tracker::TrackerError;
@@ -28,6 +28,9 @@ pub enum StartError {
     /// The secret of a closed swarm cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// The list of members cannot be had.
+    #[error(transparent)]
+    MembersFile(#[from] MembersFileError),
     /// Another socket has the port.
     #[error("{0}: the port is in use")]
     AddressInUse(SocketAddr),

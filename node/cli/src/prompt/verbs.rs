@@ -134,7 +134,7 @@ impl Prompt {
         match verb {
             Verb::Status => {
                 let tracker = self.running.tracker().to_string();
-                self.screen.results(&report::status(&status, &tracker));
+                self.screen.results(&report::status_of(self.running.node.id(), &status, &tracker));
             }
             Verb::Peers => self.screen.results(&peers::peers(&status)),
             Verb::Cancel(selector) => {

@@ -117,6 +117,8 @@ pub(crate) struct Embedding {
     pub(crate) log: Option<TrackerLogFactory>,
     /// The file with the secret of its swarm; `None`: the open one.
     pub(crate) secret_file: Option<PathBuf>,
+    /// The file with the members of its swarm; `None`: whoever has the secret.
+    pub(crate) members_file: Option<PathBuf>,
     /// Whether it seals what it says to other hosts: as the node does.
     pub(crate) encryption: Encryption,
     /// The file of its key, by which others know it in all its lives; `None`: the key is of one life alone.
@@ -131,9 +133,10 @@ impl Embedding {
     }
 
     fn settings(&self) -> TrackerSettings {
-        let Embedding { secret_file, encryption, .. } = self;
+        let Embedding { secret_file, members_file, encryption, .. } = self;
         TrackerSettings {
             secret_file: secret_file.clone(),
+            members_file: members_file.clone(),
             encryption: *encryption,
             ..TrackerSettings::default()
         }
