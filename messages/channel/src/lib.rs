@@ -12,6 +12,7 @@ mod identity;
 mod knock;
 mod members;
 mod policy;
+mod publisher;
 mod replay;
 #[cfg(feature = "secret-files")]
 pub mod secret_file;
@@ -30,6 +31,7 @@ pub use identity::{PublicKey, StaticKey};
 pub use knock::Knock;
 pub use members::{Members, MembersMistake, ParseMembersError};
 pub use policy::{Encryption, Policy};
+pub use publisher::{ParsePublisherError, Publication, Publisher, PublisherKey};
 #[cfg(feature = "secret-files")]
 pub use secret_file::members_file::{MembersFile, MembersFileError, MembersFileTrouble};
 #[cfg(feature = "secret-files")]
