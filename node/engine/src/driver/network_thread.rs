@@ -202,9 +202,7 @@ impl NetworkThread {
                 }
             }
             Request::ChangeMembers(members) => {
-                if let Some(channels) = self.node.channels() {
-                    channels.change_members(members);
-                }
+                self.node.change_members(&members, now);
             }
             Request::Stop => return ControlFlow::Break(()),
         }

@@ -32,8 +32,13 @@ fn who_is_let_go_in_the_middle_of_a_transfer_gets_nothing_more_and_the_others_fi
     let denying: Members = format!("deny {}", world.hosts[gone.0].node.id()).parse().unwrap();
     world.tracker.core.change_members(&denying);
     for host in [owners[0], stays] {
-        world.hosts[host.0].node.channels().expect("it seals").change_members(denying.clone());
+        world.hosts[host.0].node.change_members(&denying, world.now);
     }
+    let id = world.hosts[gone.0].node.id();
+    let status = world.hosts[owners[0].0].node.status(world.now);
+    assert!(!status.uploads.is_empty() && status.uploads.iter().all(|upload| upload.node != id));
+    let status = world.hosts[stays.0].node.status(world.now);
+    assert!(status.downloads[0].owners.iter().all(|owner| owner.node != id));
     assert_eq!(world.tracker.core.address_of(world.hosts[gone.0].node.id()), None);
     // What is on its way already arrives.
     let on_way = world.now + link.rtt * 3;
