@@ -231,7 +231,7 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
     Tracker(KeyFlags),
-    /// Show who this node is: what others write into their lists of members
+    /// Show who the node of --id is, or the first one: what others write into their lists of members
     Id(Id),
     /// Make and look after the secret of a closed swarm, which --secret-file names
     #[command(subcommand)]
