@@ -23,7 +23,7 @@ impl Encryption {
     #[must_use]
     pub fn contradicts_secret(self) -> Option<String> {
         (self != Encryption::Always).then(|| {
-            format!("\"{self}\" contradicts a secret: in a closed swarm everything is sealed; leave out one of the two")
+            format!("\"{self}\" contradicts a secret or a list of members: in a closed swarm everything is sealed; leave out one of the two")
         })
     }
 }

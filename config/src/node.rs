@@ -58,7 +58,8 @@ impl NodeSettings {
             let message = format!("must be 0 (automatic) or at least {MIN_SEGMENT}, not {segment}");
             return Some(ConfigError::Disagree { key: "network.segment_size", message });
         }
-        let clear = self.network.encryption.contradicts_secret().filter(|_| !self.secret_file.is_empty());
+        let is_sealed = !self.secret_file.is_empty() || self.members_file.is_some();
+        let clear = self.network.encryption.contradicts_secret().filter(|_| is_sealed);
         clear.map(|message| ConfigError::Disagree { key: "network.encryption", message })
     }
 }
@@ -80,6 +81,11 @@ settings! {
         /// files, as in ["a.secret", "b.secret"], are as many swarms, 15 at most: `list` and `download` look in all of
         /// them, and nothing of one is known in another.
         pub secret_file: SecretFiles = SecretFiles::NONE, such as "\"/home/me/.config/riffle/lab.secret\"";
+
+        /// The file that says which nodes are members: lines `allow NODE-ID` and `deny NODE-ID` (`riffle id` shows an id).
+        /// With one `allow` or more only those are talked to; `deny` wins. It is read again when it changes. As with a
+        /// secret, everything is sealed. Without one, whoever has the secret is a member.
+        pub members_file: Option<PathBuf> = None, such as "\"/home/me/.config/riffle/lab.members\"";
 
         /// The folder in which downloads are saved and relative names start. Without one, the current folder.
         pub dir: Option<PathBuf> = None, such as "\"/home/me/shared\"";

@@ -31,7 +31,8 @@ impl TrackerSettings {
     /// pair that contradicts itself.
     pub fn from_toml(text: &str) -> Result<TrackerSettings, ConfigError> {
         let settings: TrackerSettings = document::read(text)?;
-        let clear = settings.encryption.contradicts_secret().filter(|_| !settings.serves_open_swarm());
+        let is_sealed = !settings.serves_open_swarm() || settings.members_file.is_some();
+        let clear = settings.encryption.contradicts_secret().filter(|_| is_sealed);
         clear.map_or(Ok(settings), |message| Err(ConfigError::Disagree { key: "encryption", message }))
     }
 
@@ -63,6 +64,12 @@ settings! {
         /// Whether the open swarm is served beside those with a secret. What `encryption` and `loopback_encryption` say
         /// is of the open swarm then. Without a secret the open swarm is the only one, whatever this says.
         pub open_swarm: bool = false;
+
+        /// The file that says which nodes are members: lines `allow NODE-ID` and `deny NODE-ID` (`riffle id` shows an id).
+        /// With one `allow` or more only those are answered; `deny` wins. It is read again when it changes, and who is a
+        /// member no longer is forgotten at once. As with a secret, everything is sealed. Without one, whoever has the
+        /// secret is a member.
+        pub members_file: Option<PathBuf> = None, such as "\"/etc/riffle/lab.members\"";
 
         /// The folder of the log file `tracker.log`. Without one, the state folder of the user.
         pub log_dir: Option<PathBuf> = None, such as "\"/var/log/riffle\"";

@@ -107,8 +107,12 @@ fn a_mistake_is_told_in_one_line_that_names_line_and_key() {
         ("secret_file = [\"s\", \"\"]", "line 1: `secret_file`: must not have an empty path in it"),
         ("secret_file = \"\"", "line 1: `secret_file`: must not be empty"),
         (
+            "members_file = \"m\"\n[network]\nencryption = \"never\"",
+            "`network.encryption` \"never\" contradicts a secret or a list of members: in a closed swarm everything is sealed; leave out one of the two",
+        ),
+        (
             "secret_file = \"s\"\n[network]\nencryption = \"prefer\"",
-            "`network.encryption` \"prefer\" contradicts a secret: in a closed swarm everything is sealed; leave out one of the two",
+            "`network.encryption` \"prefer\" contradicts a secret or a list of members: in a closed swarm everything is sealed; leave out one of the two",
         ),
     ] {
         let message = NodeSettings::from_toml(toml).unwrap_err().to_string();

@@ -26,6 +26,8 @@ pub enum Event {
     NodeLeft { node: NodeId, address: SocketAddr },
     /// A node was silent until its lease ended.
     NodeExpired { node: NodeId, address: SocketAddr },
+    /// A registered node is a member of the swarm no longer.
+    NodeLetGo { node: NodeId, address: SocketAddr },
     /// A node's table differs from the tracker's: the node is told to announce all its contents again.
     ResyncAsked { node: NodeId, known: usize, reported: u32 },
     /// A node has some of a content that it did not have before.

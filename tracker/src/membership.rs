@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use channel::Members;
 use messages::node_to_tracker::{Exit, Register};
 use messages::tracker_to_node::{Goodbye, RefusalCode, Registered, TrackerPing};
 use messages::{BootEpoch, Endpoint, NodeId, Timestamp};
@@ -76,6 +77,18 @@ impl Tracker {
         }
         self.counters.exits += 1;
         Ok(Goodbye.into())
+    }
+
+    /// Takes out all nodes that are not among `members`. Of much that they own, the rest is taken out later, and named
+    /// to nobody meanwhile.
+    pub(crate) fn let_go(&mut self, members: &Members) {
+        let strangers: Vec<NodeId> = self.nodes.ids().filter(|&id| !members.contains(id)).collect();
+        for id in strangers {
+            let node = self.nodes.remove(id).expect("the node was found a moment ago");
+            let address = node.registration().address;
+            self.departed.put(id, node.owned.into_contents());
+            self.out.events.push(Event::NodeLetGo { node: id, address });
+        }
     }
 
     /// Takes in a PONG. It needs no cookie: its nonce went to the registered address and to nobody else.

@@ -99,6 +99,11 @@ impl NodeTable {
         self.nodes.len()
     }
 
+    /// The ids of all nodes, in order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.keys().copied()
+    }
+
     /// The node of that id.
     pub(crate) fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(&id)

@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use channel::{Channels, SwarmSecrets};
+use channel::{Channels, Members, SwarmSecrets};
 use config::MAX_SECRET_FILES;
 use messages::{Kind, Timestamp};
 
@@ -101,6 +101,11 @@ impl Swarms {
         if let Some(tracker) = self.trackers.get_mut(which) {
             tracker.change_secrets(secrets);
         }
+    }
+
+    /// From now on these are the members, in every swarm.
+    pub fn change_members(&mut self, members: &Members) {
+        self.trackers.iter_mut().for_each(|tracker| tracker.change_members(members));
     }
 
     /// Whether one of them is the open swarm.

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use channel::{ChannelNews, Channels, PeerChannel, Received, SwarmSecrets};
+use channel::{ChannelNews, Channels, Members, PeerChannel, Received, SwarmSecrets};
 use config::TrackerSettings;
 use messages::limits::MAX_OWN_ENTRIES;
 use messages::node_to_tracker::Asker;
@@ -114,6 +114,15 @@ impl Tracker {
         if let Some(channels) = &mut self.channels {
             channels.change_secrets(secrets);
         }
+    }
+
+    /// From now on only `members` are answered. Registered nodes that are none are forgotten at once, with all that they
+    /// own. Means something only where everything is sealed: in the clear nobody proves who they are.
+    pub fn change_members(&mut self, members: &Members) {
+        if let Some(channels) = &mut self.channels {
+            channels.change_members(members.clone());
+        }
+        self.let_go(members);
     }
 
     /// The sealed channels. `None`: everything is in the clear.

@@ -22,6 +22,7 @@ fn program() -> Command {
         "RIFFLE_LOG_FILES",
         "RIFFLE_TRACKER_KEY_FILE",
         "RIFFLE_SECRET_FILE",
+        "RIFFLE_MEMBERS_FILE",
         "RIFFLE_ENCRYPTION",
         "RIFFLE_LOOPBACK_ENCRYPTION",
     ] {

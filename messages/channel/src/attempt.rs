@@ -24,6 +24,9 @@ const MAX_FRAME: usize = messages::limits::CONTROL_DATAGRAM + 32;
 const _: () = assert!(MAX_WAITING <= MAX_EARLY, "a handshake may carry all that waits for it");
 /// After this long an attempt begins anew, with a key of its own.
 const MAX_AGE: Duration = Duration::from_secs(20);
+/// A handshake that is not answered for so long is begun anew, later than before: another program of the same node may
+/// have overtaken it. The time doubles, so that a path on which answers take longer is no obstacle.
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// The same message is not said more often than this.
 const MIN_PAUSE: Duration = Duration::from_millis(20);
 
@@ -41,6 +44,9 @@ pub(crate) struct Attempt {
     /// That secret.
     pub(crate) secret: SecretId,
     pub(crate) began: Timestamp,
+    /// When its handshake was begun, and after how long without an answer it is begun anew.
+    pub(crate) initiated_at: Timestamp,
+    pub(crate) patience: Duration,
     /// When the last message was said, and how often one was said without an answer.
     pub(crate) said_at: Option<Timestamp>,
     pub(crate) tries: u32,
@@ -70,6 +76,8 @@ impl Attempt {
             is_guess,
             secret: SecretId::default(),
             began: now,
+            initiated_at: now,
+            patience: PATIENCE,
             said_at: None,
             tries: 0,
             waiting,
@@ -110,6 +118,15 @@ impl Attempt {
 
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {
         now.since(self.began) > MAX_AGE
+    }
+
+    /// Whether its handshake is to be begun anew. Then the next one may take twice as long.
+    pub(crate) fn take_impatience(&mut self, now: Timestamp) -> bool {
+        let is_impatient = now.since(self.initiated_at) >= self.patience;
+        if is_impatient {
+            self.patience *= 2;
+        }
+        is_impatient
     }
 
     pub(crate) fn on_said(&mut self, now: Timestamp) {

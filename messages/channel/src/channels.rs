@@ -25,6 +25,7 @@ use crate::handshake::{
 use crate::handshake_times::HandshakeTimes;
 use crate::identity::{PublicKey, StaticKey};
 use crate::knock::{self, COOKIE_LENGTH, KNOCK, NONCE_AT, NONCE_END};
+use crate::members::Members;
 use crate::policy::{Encryption, Policy};
 use crate::swarm::{SwarmSecret, is_equal};
 use crate::swarm_secrets::SwarmSecrets;
@@ -199,14 +200,24 @@ struct Remembered {
     secret: SecretId,
 }
 
+/// Who has to be at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Expected {
+    node: NodeId,
+    /// Whether it is a tracker, which is no member of the swarm.
+    is_tracker: bool,
+}
+
 /// All channels of one node or tracker.
 pub struct Channels {
     key: StaticKey,
     node: NodeId,
     role: Role,
     swarms: Swarms,
+    members: Members,
     policy: Policy,
     suite: Suite,
+    epoch: BootEpoch,
     cookies: CookieJar,
     /// Keys the tokens by which forgotten channels are told of.
     reset_key: Zeroizing<[u8; 32]>,
@@ -217,7 +228,9 @@ pub struct Channels {
     budget: Budget,
     attempts: BTreeMap<SocketAddr, Attempt>,
     remembered: BTreeMap<SocketAddr, Remembered>,
-    expected: BTreeMap<SocketAddr, NodeId>,
+    expected: BTreeMap<SocketAddr, Expected>,
+    /// Where somebody was who is a member no longer: nothing is said there until a member speaks.
+    let_go: BTreeMap<SocketAddr, NodeId>,
     /// Who does not answer a handshake and may be spoken to in the clear.
     without: BTreeMap<SocketAddr, InTheClear>,
     /// What the handshakes have to say.
@@ -251,8 +264,10 @@ impl Channels {
             key,
             role,
             swarms: Swarms::new(&swarm),
+            members: Members::default(),
             policy,
             suite,
+            epoch,
             cookies: CookieJar::new(derive("riffle 2026-11 channels: cookies")),
             reset_key: Zeroizing::new(reset_key),
             time: HandshakeTime::of_life(epoch),
@@ -263,6 +278,7 @@ impl Channels {
             attempts: BTreeMap::new(),
             remembered: BTreeMap::new(),
             expected: BTreeMap::new(),
+            let_go: BTreeMap::new(),
             without: BTreeMap::new(),
             outbox: Vec::new(),
             news: Vec::new(),
@@ -376,14 +392,57 @@ impl Channels {
         self.attempts.values_mut().for_each(Attempt::begin_anew);
     }
 
+    /// From now on only `members` are talked to: handshakes of others are answered with nothing, none is begun with them,
+    /// and channels with them are forgotten. A tracker that this side has named is no member, and is heard unless it is
+    /// denied. Means something only where everything is sealed, since in the clear nobody proves who they are.
+    pub fn change_members(&mut self, members: Members) {
+        self.members = members;
+        let (members, expected, role) = (&self.members, &self.expected, self.role);
+        let may_stay = |channel: &Channel| {
+            let begun_at = channel.began_here.then_some(channel.address);
+            is_admitted(members, expected, role, channel.node, begun_at)
+        };
+        self.let_go.retain(|_, &mut node| !members.contains(node));
+        for channel in self.table.iter().filter(|channel| !may_stay(channel)) {
+            if self.let_go.len() >= MAX_REMEMBERED {
+                self.let_go.pop_first();
+            }
+            self.let_go.insert(channel.address, channel.node);
+        }
+        self.table.retain(may_stay);
+        let may_begin = |at, key: PublicKey| is_admitted(members, expected, role, key.node_id(), Some(at));
+        self.remembered.retain(|&at, known| may_begin(at, known.key));
+        self.attempts.values_mut().for_each(Attempt::begin_anew);
+    }
+
+    /// Whether a channel may be open with `node`, that this side began at `begun_at`, or the other side.
+    fn admits(&self, node: NodeId, begun_at: Option<SocketAddr>) -> bool {
+        is_admitted(&self.members, &self.expected, self.role, node, begun_at)
+    }
+
+    /// Whether nothing may be said to `address` because of who is known to be there.
+    fn is_shunned(&self, address: SocketAddr) -> bool {
+        let expected = self.expected.get(&address);
+        expected.is_some_and(|expected| !self.admits(expected.node, Some(address)))
+            || self.let_go.contains_key(&address) && self.table.newest(address).is_none()
+    }
+
     /// From now on `node` is expected at `address`: no channel is opened there with anybody else.
     pub fn expect(&mut self, address: SocketAddr, node: NodeId) {
+        self.expect_whom(address, Expected { node, is_tracker: false });
+    }
+
+    fn expect_whom(&mut self, address: SocketAddr, expected: Expected) {
+        let node = expected.node;
         if self.expected.len() >= MAX_REMEMBERED && !self.expected.contains_key(&address) {
             self.expected.pop_first();
         }
-        if self.expected.insert(address, node) == Some(node) || !self.is_sealed(address) {
+        let before = self.expected.insert(address, expected);
+        if before.is_some_and(|before| before.node == node) || !self.is_sealed(address) {
             return;
         }
+        // Somebody else is there now.
+        self.let_go.remove(&address);
         if self.attempts.get(&address).is_some_and(|attempt| attempt.expected != Some(node)) {
             self.attempts.remove(&address);
         }
@@ -394,9 +453,9 @@ impl Channels {
         }
     }
 
-    /// From now on the owner of `key` is expected at `address`, and greeted at once.
+    /// From now on the tracker with this `key` is expected at `address`, and greeted at once.
     pub fn expect_key(&mut self, address: SocketAddr, key: PublicKey) {
-        self.expect(address, key.node_id());
+        self.expect_whom(address, Expected { node: key.node_id(), is_tracker: true });
         self.remember(address, Remembered { cookie: Cookie::NONE, key, secret: self.swarms.first() });
     }
 
@@ -450,7 +509,7 @@ impl Channels {
             let attempts = &self.attempts;
             let is_taken = |numbers: Numbers| attempts.values().any(|attempt| attempt.numbers == numbers);
             let numbers = self.table.free_numbers(is_taken, &mut self.rng);
-            let expected = self.expected.get(&address).copied();
+            let expected = self.expected.get(&address).map(|expected| expected.node);
             let attempt = Attempt::new(expected, numbers, self.rng.random(), now);
             self.attempts.insert(address, attempt);
         }
@@ -478,6 +537,9 @@ impl Channels {
                 }
             }
             return true;
+        }
+        if self.is_shunned(to) {
+            return false;
         }
         let attempt = self.attempt(to, now);
         let waited = attempt.keep(datagram);
@@ -536,7 +598,16 @@ impl Channels {
         if let AttemptState::Initiating { message, .. } = &attempt.state {
             let may_lack_secret = attempt.is_guess && self.swarms.len() > 1;
             if !may_lack_secret || now.since(attempt.began) < SECRET_PATIENCE {
-                self.outbox.push((to, message.to_vec()));
+                let message = message.to_vec();
+                if self.remembered.contains_key(&to) && attempt.take_impatience(now) {
+                    let (is_guess, tries) = (attempt.is_guess, attempt.tries);
+                    self.initiate(to, is_guess, now);
+                    if let Some(attempt) = self.attempts.get_mut(&to) {
+                        attempt.tries += tries;
+                    }
+                    return;
+                }
+                self.outbox.push((to, message));
                 return attempt.on_said(now);
             }
             attempt.state = AttemptState::Knocking;
@@ -594,7 +665,7 @@ impl Channels {
             return self.pursue(to, now);
         }
         let keys = self.swarms.keys(remembered.secret);
-        self.time = self.time.next();
+        self.time = self.time.next(self.epoch, now);
         let mut message = Box::new([0; INITIATE]);
         let header = Header { kind: Kind::Initiate, conversation: attempt.numbers.channel() };
         message[..HEADER_LENGTH].copy_from_slice(&header.encode());
@@ -619,6 +690,7 @@ impl Channels {
         self.outbox.push((to, message.to_vec()));
         attempt.state = AttemptState::Initiating { initiated: Box::new(initiated), message, taken };
         (attempt.is_guess, attempt.secret) = (is_guess, remembered.secret);
+        attempt.initiated_at = now;
         attempt.tries = 0;
         attempt.on_said(now);
     }
@@ -846,7 +918,8 @@ impl Channels {
         let readings = [attempt.expected, None];
         let readings = if attempt.expected.is_some() { &readings[..] } else { &readings[..1] };
         let (cookie, key, secret) = self.swarms.read_cookie(readings, datagram)?;
-        if attempt.expected.is_some_and(|node| key.node_id() != node) {
+        let is_expected = attempt.expected.is_none_or(|node| key.node_id() == node);
+        if !is_expected || !is_admitted(&self.members, &self.expected, self.role, key.node_id(), Some(from)) {
             return None;
         }
         // Each answer is one to the last message: what comes again with the same cookie is old.
@@ -910,6 +983,10 @@ impl Channels {
         let peer = offer.agreed.peer;
         let node = peer.node_id();
         if peer == self.key.public() || !self.times.is_later(node, offer.time, now) {
+            return None;
+        }
+        // Who has been let go learns no more than who guesses: nothing comes back.
+        if !self.admits(node, None) {
             return None;
         }
         self.outbox.push((from, accept.to_vec()));
@@ -984,6 +1061,7 @@ impl Channels {
         let channel = Channel::new(address, peer, suite, halves, (remote.token, secret), unconfirmed, now);
         self.counters.opened += 1;
         self.without.remove(&address);
+        self.let_go.remove(&address);
         self.report(ChannelNews::Opened(PeerChannel::of(&channel)));
         self.table.insert(numbers, channel);
     }
@@ -997,6 +1075,20 @@ impl std::fmt::Debug for Channels {
             .field("attempts", &self.attempts.len())
             .finish_non_exhaustive()
     }
+}
+
+/// Whether a channel may be open with `node`, at an address where this side began it, or begun by the other side. What a
+/// node begins where it expects no node is with a tracker.
+fn is_admitted(
+    members: &Members,
+    expected: &BTreeMap<SocketAddr, Expected>,
+    role: Role,
+    node: NodeId,
+    begun_at: Option<SocketAddr>,
+) -> bool {
+    let is_tracker = role == Role::Node
+        && begun_at.is_some_and(|at| expected.get(&at).is_none_or(|expected| expected.is_tracker));
+    if is_tracker { !members.denies(node) } else { members.contains(node) }
 }
 
 fn conversation_of(datagram: &[u8]) -> Conversation {

@@ -3,7 +3,7 @@
 //!
 //! Knows no addresses and keeps nothing: a message in, a message and two secrets out.
 
-use messages::{BootEpoch, HEADER_LENGTH, Kind};
+use messages::{BootEpoch, HEADER_LENGTH, Kind, Timestamp};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use snow::params::{CipherChoice, DHChoice, HashChoice};
@@ -57,8 +57,11 @@ impl HandshakeTime {
         HandshakeTime(epoch.0 << 16)
     }
 
-    pub(crate) const fn next(self) -> HandshakeTime {
-        HandshakeTime(self.0 + 1)
+    /// The next one of the life `epoch`, which has lasted until `now`. It follows the clock: a program that has the same
+    /// key, and asks something meanwhile, makes no handshake of this life an earlier one.
+    pub(crate) fn next(self, epoch: BootEpoch, now: Timestamp) -> HandshakeTime {
+        let elapsed = now.as_nanos() / 1_000_000;
+        HandshakeTime((self.0 + 1).max(epoch.0.saturating_add(elapsed) << 16))
     }
 }
 

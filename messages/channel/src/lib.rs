@@ -11,7 +11,9 @@ mod handshake;
 mod handshake_times;
 mod identity;
 mod knock;
+mod members;
 mod policy;
+mod publisher;
 mod replay;
 #[cfg(feature = "secret-files")]
 pub mod secret_file;
@@ -34,7 +36,11 @@ pub use direction::Sealer;
 pub use frame::{OPENED_CHUNK_PREFIX, SEALED_CHUNK_PREFIX, SEALED_OVERHEAD, TAG_LENGTH, sealed_length};
 pub use identity::{PublicKey, StaticKey};
 pub use knock::Knock;
+pub use members::{Members, MembersMistake, ParseMembersError};
 pub use policy::{Encryption, Policy};
+pub use publisher::{ParsePublisherError, Publication, Publisher, PublisherKey};
+#[cfg(feature = "secret-files")]
+pub use secret_file::members_file::{MembersFile, MembersFileError, MembersFileTrouble};
 #[cfg(feature = "secret-files")]
 pub use secret_file::swarm_file::{SwarmFile, SwarmFileError, SwarmFileTrouble};
 pub use swarm::SwarmSecret;

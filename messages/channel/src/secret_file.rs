@@ -5,6 +5,7 @@
 //! cores do without. It stands here because the node's engine and the tracker's driver both need it, and this crate is
 //! the only one that both know in every build.
 
+pub(crate) mod members_file;
 pub(crate) mod swarm_file;
 
 use std::fs::{self, Metadata, OpenOptions};

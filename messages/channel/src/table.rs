@@ -38,7 +38,7 @@ pub(crate) struct Channel {
     /// Which secret of the swarm opened it.
     pub(crate) secret: SecretId,
     /// Whether this side began it.
-    began_here: bool,
+    pub(crate) began_here: bool,
     /// Of a channel that the other side has begun and not used yet: its handshake, and the answer to say again.
     pub(crate) unconfirmed: Option<Box<Unconfirmed>>,
     /// How long the handshake took, if this side began it.

@@ -81,6 +81,9 @@ pub(crate) struct Common {
     #[arg(long, global = true, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
     #[arg(value_parser = OsStringValueParser::new().map(|text| SecretFiles::split(&text)))]
     pub(crate) secret_file: Vec<SecretFiles>,
+    /// A file with lines `allow NODE-ID` and `deny NODE-ID` (see `riffle id`): who is talked to [default: who has the secret]
+    #[arg(long, global = true, env = "RIFFLE_MEMBERS_FILE", hide_env_values = true, value_name = "FILE")]
+    pub(crate) members_file: Option<PathBuf>,
     /// Where downloads are saved and relative names start [default: the current folder]
     #[arg(long, global = true, env = "RIFFLE_DIR", hide_env_values = true, value_name = "FOLDER")]
     pub(crate) dir: Option<PathBuf>,
@@ -234,9 +237,19 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Be the tracker, until Ctrl-C
     Tracker(TrackerFlags),
+    /// Show who the node of --id is, or the first one: what others write into their lists of members
+    Id(Id),
     /// Make and look after the secret of a closed swarm, which --secret-file names
     #[command(subcommand)]
     Secret(Secret),
+}
+
+/// How `id` is said.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Id {
+    /// Prints one line of JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What is to be done with a file of secrets. There is no option that takes a secret itself: whoever sees the processes of
@@ -495,13 +508,30 @@ pub(crate) struct Demo {
 
 /// The common options that each of these verbs uses; the other verbs but `tracker` use all of them. A verb accepts the
 /// others too, because they may stand before the verb or in the environment, but its help does not show them.
-const USED: [(&str, &[&str]); 8] = [
-    ("list", &["tracker", "secret_file", "listen", "encryption", "loopback_encryption", "quiet", "config"]),
+const USED: [(&str, &[&str]); 9] = [
+    (
+        "list",
+        &[
+            "id",
+            "tracker",
+            "secret_file",
+            "members_file",
+            "listen",
+            "encryption",
+            "loopback_encryption",
+            "quiet",
+            "config",
+            "state_dir",
+        ],
+    ),
+    ("id", &["id", "config", "state_dir"]),
     (
         "info",
         &[
+            "id",
             "tracker",
             "secret_file",
+            "members_file",
             "listen",
             "encryption",
             "loopback_encryption",

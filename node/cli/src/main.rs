@@ -104,6 +104,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
     if let Some(Verb::Verify(verify)) = verb {
         return commands::verify::run(settings, &verify);
     }
+    if let Some(Verb::Id(id)) = verb {
+        return commands::id::run(&settings, id);
+    }
     commands::block_on(async move {
         match verb {
             None => prompt::run(settings, prompt.on_mistake()).await,
@@ -114,7 +117,9 @@ fn run(arguments: Arguments) -> Result<ExitCode> {
             Some(Verb::Status) => commands::look::run(settings, Request::Status).await,
             Some(Verb::Peers) => commands::look::run(settings, Request::Peers).await,
             Some(Verb::Demo(demo)) => commands::demo::run(settings, demo.file).await,
-            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Tracker(_) | Verb::Secret(_)) => Ok(ExitCode::Done),
+            Some(Verb::Hash(_) | Verb::Verify(_) | Verb::Id(_) | Verb::Tracker(_) | Verb::Secret(_)) => {
+                Ok(ExitCode::Done)
+            }
         }
     })
 }

@@ -23,7 +23,7 @@ use crate::logging::LogPlan;
 use crate::peers;
 use crate::report;
 use crate::screen::Screen;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::signals::Leaving;
 use crate::swarms::Swarm;
 use crate::tracker_words::{self, TrackerWords as _};
@@ -219,7 +219,7 @@ impl Running {
             let Ok(status) = node.status().await else { return };
             // The program that asked may be gone.
             let lines = match request {
-                Request::Status => report::status(&status, &tracker),
+                Request::Status => report::status_of(node.id(), &status, &tracker),
                 Request::Peers => peers::peers(&status),
             };
             let _ = answer.send([swarm, lines].concat());
@@ -362,7 +362,7 @@ pub(crate) fn refused_start(error: StartError) -> Stop {
         }
         StartError::Tracker(tracker) => refused_tracker(tracker),
         StartError::TrackerAddress { .. } => Stop::usage(error.to_string()),
-        StartError::SecretFile(_) => Stop::new(ExitCode::Io, error.to_string()),
+        StartError::SecretFile(_) | StartError::MembersFile(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::SeveralSwarms(_) => Stop::usage(error.to_string()),
         StartError::State(_) => Stop::new(ExitCode::Io, error.to_string()),
         StartError::Threads(_) => Stop::new(ExitCode::Other, error.to_string()),
@@ -384,9 +384,11 @@ pub(crate) fn refused_tracker(error: &TrackerError) -> Stop {
 /// # Errors
 /// When the tracker cannot be reached from this host, or the system gives no socket or no random bytes.
 pub(crate) fn tracker_query(settings: &Settings) -> Result<TrackerQuery> {
-    TrackerQuery::new(&settings.tracker_choice(), settings).map_err(|error| match error {
-        QueryError::Tracker(error) => refused_tracker(&error).into(),
-        QueryError::SecretFile(error) => Stop::new(ExitCode::Io, error.to_string()).into(),
-        error => error.into(),
+    TrackerQuery::new(&settings.tracker_choice(), settings, settings::asker(settings)).map_err(|error| {
+        match error {
+            QueryError::Tracker(error) => refused_tracker(&error).into(),
+            QueryError::SecretFile(error) => Stop::new(ExitCode::Io, error.to_string()).into(),
+            error => error.into(),
+        }
     })
 }

@@ -10,7 +10,8 @@ use anyhow::Result;
 use config::{Encryption, MAX_SECRET_FILES, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
-use riffle::{CodeGift, NamedTracker, SwarmSecrets, TrackerChoice};
+use riffle::state::StateFolder;
+use riffle::{CodeGift, NamedTracker, StaticKey, SwarmSecrets, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
@@ -104,9 +105,12 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
             Stop::usage(format!("{count} secret files are named, and {MAX_SECRET_FILES} may be")).into()
         );
     }
-    if !settings.secret_file.is_empty() {
-        // The folder in which relative names start is not the current one later, and the files are read again.
-        settings.secret_file = settings.secret_file.iter().map(absolute).collect::<Result<_>>()?;
+    // The folder in which relative names start is not the current one later, and the files are read again.
+    let secrets = settings.secret_file.iter().map(|file| absolute(file, "secret"));
+    settings.secret_file = secrets.collect::<Result<_>>()?;
+    let members = settings.members_file.as_deref().map(|file| absolute(file, "members"));
+    settings.members_file = members.transpose()?;
+    if is_closed(&settings) {
         let EncryptionOptions { loopback_encryption, .. } = common.encryption;
         let said = [
             ("--encryption", Some(settings.network.encryption)),
@@ -121,10 +125,22 @@ pub(crate) fn load(common: &Common) -> Result<Settings> {
     Ok(settings)
 }
 
-/// The same file wherever the current folder will be.
-fn absolute(file: &Path) -> Result<PathBuf> {
-    let absolute = std::path::absolute(file);
-    absolute.map_err(|error| Stop::usage(format!("the secret file {}: {error}", file.display())).into())
+/// Whether only who has a secret, or is in a list, is talked to.
+fn is_closed(settings: &NodeSettings) -> bool {
+    !settings.secret_file.is_empty() || settings.members_file.is_some()
+}
+
+/// The same file wherever the current folder will be. `what` is in it.
+fn absolute(file: &Path, what: &str) -> Result<PathBuf> {
+    std::path::absolute(file)
+        .map_err(|error| Stop::usage(format!("the {what} file {}: {error}", file.display())).into())
+}
+
+/// As whom a tracker is asked: in a closed swarm, which may have a list of its members, as the node that the settings
+/// name, if that has a key yet. Elsewhere as nobody.
+pub(crate) fn asker(settings: &NodeSettings) -> Option<StaticKey> {
+    let root = is_closed(settings).then(|| state_root(settings).ok()).flatten()?;
+    StateFolder::known_key(&root, settings.id.as_ref())
 }
 
 /// Overrides the settings of the file with those of the command line.
@@ -133,6 +149,7 @@ fn overlay(settings: &mut Settings, common: Common) {
         id,
         tracker,
         secret_file,
+        members_file,
         dir,
         listen,
         upload: UploadOptions { upload_limit, upload_policy, upload_slots, upload_period },
@@ -148,6 +165,7 @@ fn overlay(settings: &mut Settings, common: Common) {
     settings.tracker = tracker.or(settings.tracker.take());
     let files = std::mem::take(&mut settings.secret_file);
     settings.secret_file = secret_file.into_iter().collect::<SecretFiles>().or(files);
+    settings.members_file = members_file.or(settings.members_file.take());
     settings.dir = dir.or(settings.dir.take());
     settings.listen = listen.unwrap_or(settings.listen);
     let network = &mut settings.network;
@@ -275,7 +293,7 @@ mod tests {
             for (common, option) in [(elsewhere, "--encryption"), (here, "--loopback-encryption")] {
                 let error = file(&common).expect_err("contradicts");
                 assert_eq!(code_of(&error), ExitCode::Usage);
-                let said = format!("{option} \"{clear}\" contradicts a secret: ");
+                let said = format!("{option} \"{clear}\" contradicts a secret or a list of members: ");
                 assert!(error.to_string().starts_with(&said), "{error}");
             }
         }

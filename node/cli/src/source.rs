@@ -7,7 +7,7 @@ use riffle::{Destination, InquiryEnd, NamedTracker, Question, Ticket, TrackerCho
 use crate::descriptions::Description;
 use crate::exit::Stop;
 use crate::settings::Settings;
-use crate::{target, tickets};
+use crate::{settings, target, tickets};
 
 /// A description or a ticket.
 #[derive(Clone, Debug)]
@@ -115,7 +115,9 @@ async fn tracker_of(sources: &[&Source], settings: &NodeSettings) -> Option<Name
     if all.iter().any(|(tracker, _)| *tracker != all[0].0) {
         for (tracker, wanted) in &all {
             let choice = TrackerChoice::Named(tracker.clone());
-            let Ok(mut query) = TrackerQuery::new(&choice, settings) else { continue };
+            let Ok(mut query) = TrackerQuery::new(&choice, settings, settings::asker(settings)) else {
+                continue;
+            };
             let Ok((found, end)) = query.ask_once(Question::Meant(wanted.clone())).await else { continue };
             if !found.is_empty() {
                 return Some(tracker.clone());

@@ -66,7 +66,8 @@ impl TrackerWords for TrackerStatus {
 fn secret(status: &TrackerStatus) -> &'static str {
     match status.is_closed {
         true => {
-            ", compare the fingerprint of the secret (riffle secret check FILE: with another one nobody answers)"
+            ", compare the fingerprint of the secret (riffle secret check FILE: with another one nobody answers), \
+             ask whether this node (riffle id) is in its list of members, if it has one"
         }
         false => {
             ", name the secret with --secret-file if the swarm is closed, \
@@ -164,7 +165,8 @@ mod tests {
         let closed = TrackerStatus { is_closed: true, ..words(Some("10.0.0.7:1"), Some("10.0.0.7:1")) };
         for said in [closed.unreachable(), closed.gives_no_answer()] {
             assert!(
-                said.contains("compare the fingerprint of the secret (riffle secret check FILE"),
+                said.contains("compare the fingerprint of the secret (riffle secret check FILE")
+                    && said.contains("ask whether this node (riffle id) is in its list of members"),
                 "{said}"
             );
         }

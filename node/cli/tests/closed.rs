@@ -319,6 +319,78 @@ fn a_rotation_lets_nobody_out_until_its_overlap_ends() {
     assert_eq!(scene.place.riffle(&["secret", "show", "ours"]).output().expect("run").stdout.len(), 74);
 }
 
+/// Who the node with this label is.
+fn id_of(scene: &Scene, label: &str) -> String {
+    let (code, said) = run(&mut scene.place.riffle(&["id", "--id", label]));
+    assert_eq!(code, 0, "{said}");
+    let id = last_word(&said);
+    let (code, json) = run(&mut scene.place.riffle(&["id", "--id", label, "--json"]));
+    assert_eq!((code, json), (0, format!("{{\"node\":\"{id}\"}}")));
+    id
+}
+
+#[test]
+fn only_who_is_in_the_list_of_members_is_answered_and_who_is_let_go_is_forgotten_without_a_restart() {
+    let scene = Scene::new();
+    let list = scene.place.path().join("members");
+    let lines = ["owner", "ada", "bob"].map(|label| format!("allow {} # {label}\n", id_of(&scene, label)));
+    std::fs::write(&list, lines.concat()).expect("written");
+    let (_tracker, address) = scene.tracker(&["--secret-file", "ours", "--members-file", "members"]);
+    let flags = ["--secret-file", "ours", "--tracker", &address];
+    let (owner, _) = scene.owner(&[&flags[..], &["--members-file", "members"]].concat());
+    let fetch = |folder: &str, label: &str| scene.download(folder, &[&flags[..], &["--id", label]].concat());
+    let ask = |label: &str| {
+        let (code, said) = run(&mut scene.place.riffle(&[&["list", "--id", label], &flags[..]].concat()));
+        (code, said.contains("film.mkv"))
+    };
+    for label in ["ada", "bob"] {
+        assert_eq!(ask(label), (0, true), "{label} asks as the node of that label");
+        let (code, said) = fetch(label, label);
+        assert!(code == 0 && scene.has_film(label), "{label}: {code} {said}");
+    }
+    // Who asks while it runs is answered, and the running node stays what it is.
+    assert_eq!(ask("owner"), (0, true));
+    assert_eq!(ask("eve"), (6, false), "she has the secret, and is in no list");
+    let (code, said) = fetch("eve", "eve");
+    assert!(code == 6 && !scene.has_film("eve"), "{code} {said}");
+    // A damaged list changes nothing, and the log says so.
+    std::fs::write(&list, "allow\n").expect("written");
+    wait_until("the list is read", || {
+        scene.place.logs().matches("the members stay who they were").count() >= 2
+    });
+    assert_eq!(ask("ada"), (0, true));
+    // Bob is let go, and the owner, which the tracker forgets at once.
+    let denied = ["owner", "bob"].map(|label| format!("deny {}\n", id_of(&scene, label))).concat();
+    std::fs::write(&list, lines.concat() + &denied).expect("written");
+    wait_until("the list is read", || {
+        scene.place.logs().matches("the list of members has changed").count() >= 2
+    });
+    assert!(scene.place.logs().contains("node let go: it is no member any more"));
+    assert_eq!(ask("bob"), (6, false));
+    assert_eq!(ask("ada"), (3, false), "nobody is sent to the owner");
+    owner.interrupt();
+    owner.end();
+}
+
+#[test]
+fn a_list_of_members_with_a_mistake_is_no_list_at_the_start() {
+    let scene = Scene::new();
+    let list = scene.place.path().join("members");
+    std::fs::write(&list, "# who is in\nallow me\n").expect("written");
+    for command in
+        [&["tracker", "--listen", "127.0.0.1:0"][..], &["send", "film.mkv", "--listen", "127.0.0.1:0"]]
+    {
+        let (code, said) = run(&mut scene.place.riffle(&[command, &["--members-file", "members"]].concat()));
+        assert!(
+            code == 10 && said.contains("members: line 2: the id of a node is"),
+            "{command:?}: {code} {said}"
+        );
+        let clear = [command, &["--members-file", "members", "--encryption", "never"]].concat();
+        let (code, said) = run(&mut scene.place.riffle(&clear));
+        assert!(code == 2 && said.contains("contradicts a secret or a list of members"), "{code} {said}");
+    }
+}
+
 #[test]
 fn the_demo_is_a_swarm_of_its_own() {
     let scene = Scene::new();
@@ -378,7 +450,10 @@ fn with_a_secret_nothing_can_be_asked_for_in_the_clear() {
             let arguments = [verb, &["--secret-file", "ours", option, "never"]].concat();
             let (code, said) = run(&mut scene.place.riffle(&arguments));
             assert_eq!(code, 2, "{arguments:?}: {said}");
-            assert!(said.contains(&format!("{option} \"never\" contradicts a secret")), "{said}");
+            assert!(
+                said.contains(&format!("{option} \"never\" contradicts a secret or a list of members")),
+                "{said}"
+            );
         }
     }
 }

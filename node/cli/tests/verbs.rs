@@ -118,6 +118,7 @@ fn status_and_peers_show_what_running_nodes_do() {
         format!("tracker {tracker} answers, in the clear"),
         format!("share film.bin: {} 293 KiB, 0 B sent", &id[..8]),
         "limits: up none, down none".to_owned(),
+        look(&["id", "--id", "owner"]).1[0].replacen("node", "id", 1),
     ];
     assert_eq!(said[0], "node 7:", "{said:#?}");
     let at = said.iter().position(|line| line == "node owner:").expect("each under its label");

@@ -165,7 +165,8 @@ impl Builder {
     /// Starts the node. It may take as long as a tracker's name takes to be looked up, a second at most.
     ///
     /// # Errors
-    /// When several swarms were named, or the secret of a closed swarm, the tracker, the state folder, the address or a thread cannot be had.
+    /// When several swarms were named, or the secret or the members of a closed swarm, the tracker, the state folder, the
+    /// address or a thread cannot be had.
     pub async fn start(mut self) -> Result<Node, StartError> {
         self.log.get_or_insert_with(|| tracing::dispatcher::get_default(Clone::clone));
         let started = tokio::task::spawn_blocking(move || self.start_blocking()).await;
@@ -214,6 +215,7 @@ impl Builder {
                 log: self.tracker_log,
                 key_file: state.as_ref().map(StateFolder::tracker_key),
                 secret_file: self.tracker_swarms.unwrap_or_else(|| settings.secret_file.clone()),
+                members_file: settings.members_file.clone(),
                 encryption: settings.network.encryption,
                 codes: self.codes,
             },

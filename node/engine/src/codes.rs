@@ -352,8 +352,11 @@ pub async fn redeem_code(
     settings: &NodeSettings,
 ) -> Result<CodeGift, RedeemError> {
     // Who redeems a code has no secret yet, and needs none.
-    let mut query =
-        TrackerQuery::new(choice, &NodeSettings { secret_file: SecretFiles::NONE, ..settings.clone() })?;
+    let mut query = TrackerQuery::new(
+        choice,
+        &NodeSettings { secret_file: SecretFiles::NONE, ..settings.clone() },
+        None,
+    )?;
     let address = query.locate().await;
     let TrackerStatus { trouble, key, .. } = query.tracker().clone();
     let tracker = query.tracker().to_string();

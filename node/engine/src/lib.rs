@@ -34,9 +34,9 @@ mod tracker;
 pub use builder::Builder;
 pub use channel::secret_file::forbid_core_files;
 pub use channel::{
-    Code, CodeGift, OlderSecret, ParseCodeError, ParseSecretError, ParseSecretsError, PublicKey, Suite,
-    SwarmFileError, SwarmFileTrouble, SwarmSecret, SwarmSecrets, Ticket, TicketError, TicketTracker,
-    complete_code,
+    Code, CodeGift, MembersFileError, OlderSecret, ParseCodeError, ParseSecretError, ParseSecretsError,
+    PublicKey, StaticKey, Suite, SwarmFileError, SwarmFileTrouble, SwarmSecret, SwarmSecrets, Ticket,
+    TicketError, TicketTracker, complete_code,
 };
 pub use codes::{CodeNews, OfferError, OfferedCode, RedeemError, redeem_code};
 pub use config::{NodeLabel, NodeSettings, SecretFiles, SeveralSwarms, TrackerAddress};

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use channel::SwarmFileError;
+use channel::{MembersFileError, SwarmFileError};
 use config::SeveralSwarms;
 
 use crate::state::StateError;
@@ -32,6 +32,9 @@ pub enum StartError {
     /// Several swarms were named: each has a node of its own.
     #[error(transparent)]
     SeveralSwarms(#[from] SeveralSwarms),
+    /// The list of members cannot be had.
+    #[error(transparent)]
+    MembersFile(#[from] MembersFileError),
     /// Another socket has the port.
     #[error("{0}: the port is in use")]
     AddressInUse(SocketAddr),

@@ -87,7 +87,7 @@ fn what_goes_wrong_has_a_type() {
 fn a_node_and_a_query_are_in_one_swarm_and_say_so_when_several_are_named() {
     let files = ["a.secret", "b.secret"].map(std::path::PathBuf::from);
     let settings = NodeSettings { secret_file: files.into_iter().collect(), ..NodeSettings::default() };
-    let error = TrackerQuery::new(&TrackerChoice::Default, &settings).expect_err("several");
+    let error = TrackerQuery::new(&TrackerChoice::Default, &settings, None).expect_err("several");
     assert!(matches!(error, QueryError::SeveralSwarms(_)), "{error}");
     let error = Node::builder().settings(settings).start_blocking().expect_err("several");
     assert!(matches!(error, StartError::SeveralSwarms(_)), "{error}");

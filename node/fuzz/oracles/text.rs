@@ -1,4 +1,5 @@
-//! Any text as what people write: names, ids, addresses, sizes, durations, limits, labels; and any bytes as a cookie.
+//! Any text as what people write: names, ids, addresses, sizes, durations, limits, labels, keys of publishers and lists
+//! of members; and any bytes as a cookie.
 
 use std::fmt::{Debug, Display};
 use std::net::{Ipv6Addr, SocketAddr};
@@ -6,6 +7,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use channel::{Members, PublisherKey};
 use config::{ByteSize, Limit, ListenAddr, NodeLabel, Period, TrackerAddress};
 use messages::limits::MAX_NAME;
 use messages::{COOKIE_EPOCH, ContentId, Cookie, CookieJar, Endpoint, Name, NodeId, Prefix, Timestamp};
@@ -24,6 +26,30 @@ pub(crate) fn hold(bytes: &[u8]) {
     reads_back::<Period>(text);
     reads_back::<Limit>(text);
     reads_back::<NodeLabel>(text);
+    reads_back::<PublisherKey>(text);
+    members(text);
+}
+
+/// A list of members is refused with the line of its mistake, or each line that counts says what holds: nobody is in a
+/// list by accident, and `deny` wins.
+fn members(text: &str) {
+    match text.parse::<Members>() {
+        Ok(members) => {
+            let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default());
+            let said: Vec<Vec<&str>> = lines.map(|line| line.split_whitespace().collect()).collect();
+            let listed = |verb: &str, node: NodeId| {
+                said.iter()
+                    .any(|words| matches!(words[..], [first, id] if first == verb && id.parse() == Ok(node)))
+            };
+            let ids = said.iter().filter_map(|words| words.get(1)?.parse::<NodeId>().ok());
+            for node in ids.chain([NodeId::from_bytes([1; 16])]) {
+                let is_allowed = members.allowed().is_none() || listed("allow", node);
+                assert_eq!(members.denies(node), listed("deny", node));
+                assert_eq!(members.contains(node), is_allowed && !members.denies(node), "{text:?}");
+            }
+        }
+        Err(error) => assert!((1..=text.lines().count()).contains(&error.line), "{error}"),
+    }
 }
 
 fn reads_back<T: FromStr + Display + Debug + PartialEq>(text: &str)

@@ -15,7 +15,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use channel::{StaticKey, SwarmFileError};
+use channel::{MembersFileError, StaticKey, SwarmFileError};
 use config::{MAX_SECRET_FILES, TrackerSettings};
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
@@ -48,6 +48,9 @@ pub enum DriverError {
         /// How many closed ones were named.
         count: usize,
     },
+    /// The list of members cannot be had.
+    #[error(transparent)]
+    MembersFile(#[from] MembersFileError),
     /// The socket cannot be read any more.
     #[error("the tracker's socket failed: {0}")]
     Socket(io::Error),
@@ -73,7 +76,7 @@ pub fn serve(
 /// Serves at `socket` until `shutdown` is ready.
 ///
 /// # Errors
-/// The system has no random bytes, the secret of a closed swarm cannot be had, or the socket fails.
+/// The system has no random bytes, the secret or the members of a closed swarm cannot be had, or the socket fails.
 pub async fn run(
     socket: Socket,
     settings: TrackerSettings,
@@ -81,7 +84,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), DriverError> {
     let clock = Clock::start();
-    let Served { mut swarms, mut records, files } = swarms::open(&settings, &key, (&socket, clock))?;
+    let Served { mut swarms, mut records, files, members } = swarms::open(&settings, &key, (&socket, clock))?;
     let address = socket.local_addr();
     let mut datagrams = Datagrams::open(socket).map_err(DriverError::Socket)?;
     let (mut outs, mut shutdown) = (Vec::new(), pin!(shutdown));
@@ -90,6 +93,10 @@ pub async fn run(
         let changed = changed.clone();
         let followed = secrets::follow(file, move |secrets| changed.send((which, secrets)).is_ok());
         tokio::spawn(followed.instrument(records.span(which)));
+    }
+    let (listed, mut lists) = mpsc::unbounded_channel();
+    if let Some(file) = members {
+        tokio::spawn(secrets::follow_members(file, move |members| listed.send(members).is_ok()));
     }
     tracing::info!(%address, swarms = swarms.trackers().len(), "tracker listening");
     loop {
@@ -109,6 +116,7 @@ pub async fn run(
                 swarms.change_secrets(which, &secrets);
                 records.rename(which, &secrets);
             }
+            Some(members) = lists.recv() => swarms.change_members(&members),
             () = tokio::time::sleep(sleep) => {}
         }
     }

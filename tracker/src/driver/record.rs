@@ -62,6 +62,7 @@ fn kind(event: &Event) -> (&'static str, u32) {
         Event::NodeTakenOver { .. } => "nodes taken over",
         Event::NodeLeft { .. } => "nodes left",
         Event::NodeExpired { .. } => "nodes expired",
+        Event::NodeLetGo { .. } => "nodes let go",
         Event::ResyncAsked { .. } => "tables differed",
         Event::ContentAnnounced { .. } => "contents announced",
         Event::ContentCompleted { .. } => "contents complete",
@@ -101,6 +102,7 @@ fn example(event: &Event) -> String {
         | Event::NodeTakenOver { node, .. }
         | Event::NodeLeft { node, .. }
         | Event::NodeExpired { node, .. }
+        | Event::NodeLetGo { node, .. }
         | Event::ResyncAsked { node, .. }
         | Event::ChannelOpened { node, .. }
         | Event::NeedAnswered { node, .. } => node.to_string(),
@@ -133,6 +135,9 @@ fn write(event: &Event, aloud: bool) {
         Event::NodeLeft { node, address } => line!(aloud, info, %node, %address, "node left"),
         Event::NodeExpired { node, address } => {
             line!(aloud, info, %node, %address, "node expired: its lease ended");
+        }
+        Event::NodeLetGo { node, address } => {
+            line!(aloud, info, %node, %address, "node let go: it is no member any more");
         }
         Event::ResyncAsked { node, known, reported } => {
             line!(aloud, info, %node, known, reported, "tables differ: asked the node for all its contents");

@@ -1,8 +1,8 @@
 //! The swarms that the settings name, each with its tracker and its part of the log.
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, Role, StaticKey, Suite, SwarmFile, SwarmSecret,
-    SwarmSecrets,
+    ChannelSettings, Channels, Encryption, MembersFile, Policy, Role, StaticKey, Suite, SwarmFile,
+    SwarmSecret, SwarmSecrets,
 };
 use config::{MAX_SECRET_FILES, TrackerSettings};
 use messages::{BootEpoch, Timestamp};
@@ -23,12 +23,14 @@ pub(super) struct Served {
     pub(super) records: Records,
     /// The file of each closed swarm, with its place among the trackers.
     pub(super) files: Vec<(usize, SwarmFile)>,
+    /// The file of the members, in all swarms.
+    pub(super) members: Option<MembersFile>,
 }
 
 /// Makes the trackers of all swarms that `settings` name.
 ///
 /// # Errors
-/// A secret cannot be had, there are too many, or the system has no random bytes.
+/// A secret or the members cannot be had, there are too many, or the system has no random bytes.
 pub(super) fn open(
     settings: &TrackerSettings,
     key: &StaticKey,
@@ -53,12 +55,16 @@ pub(super) fn open(
     let first = first.unwrap_or_else(|| unreachable!("without a closed swarm the open one is served"));
     let mut swarms = Swarms::of(first);
     trackers.for_each(|tracker| swarms.add(tracker));
+    let members = settings.members_file.as_deref().map(MembersFile::open).transpose()?;
+    if let Some(file) = &members {
+        swarms.change_members(file.members());
+    }
     let mut records = Records::of(&all);
     if settings.codes.holds_for(!settings.serves_open_swarm()) {
         swarms = swarms.with_desk(desk(key.clone(), clock)?);
         records.of_swarms.push((Span::none(), Record::default()));
     }
-    Ok(Served { swarms, records, files: (first_closed..).zip(files).collect() })
+    Ok(Served { swarms, records, files: (first_closed..).zip(files).collect(), members })
 }
 
 /// The desk for codes. It speaks in a swarm of its own, with the key of the process.
@@ -115,9 +121,10 @@ fn tracker(
     })
 }
 
-/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
+/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear, and only over a channel does
+/// anybody prove to be a member.
 fn policy(settings: &TrackerSettings, secrets: &SwarmSecrets) -> Policy {
-    if secrets.is_closed() {
+    if secrets.is_closed() || settings.members_file.is_some() {
         return Policy::SEALED;
     }
     let of = |encryption| match encryption {

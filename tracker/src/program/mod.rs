@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use channel::secret_file::SecretFileError;
-use channel::{SwarmFileError, SwarmFileTrouble, SwarmSecrets};
+use channel::{Members, MembersFileError, SwarmFileError, SwarmFileTrouble, SwarmSecrets};
 use clap::builder::{FalseyValueParser, OsStringValueParser, TypedValueParser as _};
 use config::{
     ByteSize, ConfigError, Encryption, ListenAddr, MAX_SECRET_FILES, SecretFiles, ServeCodes,
@@ -42,6 +42,9 @@ pub struct Flags {
     #[arg(long, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
     #[arg(value_parser = OsStringValueParser::new().map(|text| SecretFiles::split(&text)))]
     pub secret_file: Vec<SecretFiles>,
+    /// A file with lines `allow NODE-ID` and `deny NODE-ID`: who is answered [default: whoever has the secret]
+    #[arg(long, env = "RIFFLE_MEMBERS_FILE", hide_env_values = true, value_name = "FILE")]
+    pub members_file: Option<PathBuf>,
     /// A settings file; --print-config shows one
     #[arg(long, env = "RIFFLE_CONFIG", hide_env_values = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -125,6 +128,9 @@ pub enum ProgramError {
     /// The secret cannot be had.
     #[error(transparent)]
     SecretFile(#[from] SwarmFileError),
+    /// The list of members cannot be had.
+    #[error(transparent)]
+    MembersFile(#[from] MembersFileError),
     /// The port cannot be had.
     #[error("{0}; --listen chooses another")]
     Bind(#[from] BindError),
@@ -166,6 +172,7 @@ impl ProgramError {
             ProgramError::SecretFile(error) if matches!(error.trouble, SwarmFileTrouble::Same { .. }) => 2,
             ProgramError::Bind(_)
             | ProgramError::SecretFile(_)
+            | ProgramError::MembersFile(_)
             | ProgramError::Log(_)
             | ProgramError::KeyFile { .. }
             | ProgramError::Randomness(_)
@@ -195,12 +202,13 @@ pub fn plan(flags: Flags) -> Result<Plan, ProgramError> {
     settings.encryption = flags.encryption.unwrap_or(settings.encryption);
     settings.loopback_encryption = flags.loopback_encryption.unwrap_or(settings.loopback_encryption);
     settings.secret_file = flags.secret_file.into_iter().collect::<SecretFiles>().or(settings.secret_file);
+    settings.members_file = flags.members_file.or(settings.members_file);
     settings.open_swarm |= flags.own.open_swarm;
     settings.codes = flags.own.codes.unwrap_or(settings.codes);
     if settings.secret_file.len() > MAX_SECRET_FILES {
         return Err(ProgramError::ManySwarms { count: settings.secret_file.len() });
     }
-    if !settings.serves_open_swarm() {
+    if !settings.serves_open_swarm() || settings.members_file.is_some() {
         let said = [
             ("--encryption", Some(settings.encryption)),
             ("--loopback-encryption", flags.loopback_encryption),
@@ -262,6 +270,7 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
     heap::join_freed_blocks_at_once();
     // Before anything is said or taken: a tracker that should be closed is never open for a moment.
     let secrets = SwarmSecrets::of_files(settings.secret_file.iter())?;
+    let members = settings.members_file.as_deref().map(Members::of_file).transpose()?;
     let socket = driver::bind(settings.listen.0)?;
     let _log = logs::start(LogSettings {
         folder: log_folder(&settings)?,
@@ -276,6 +285,9 @@ pub fn run(plan: Plan) -> Result<(), ProgramError> {
         let shutdown = signals().map_err(ProgramError::Signals)?;
         say(&format!("tracker listening on {}", socket.local_addr()));
         who_is_answered(&secrets, settings.serves_open_swarm()).iter().for_each(|line| say(line));
+        if let Some(members) = &members {
+            say(&members.to_string());
+        }
         trouble.iter().for_each(|trouble| say(trouble));
         say(&key_file::how_to_name(key.public(), socket.local_addr()));
         driver::run(socket, settings, key, shutdown).await.map_err(ProgramError::Driver)

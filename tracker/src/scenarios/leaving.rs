@@ -227,6 +227,33 @@ fn a_node_that_begins_one_life_after_the_other_waits_until_some_are_out_of_the_t
     assert_eq!(scene.tracker.contents(), 0);
 }
 
+#[test]
+fn who_is_let_go_leaves_the_tables_at_once_with_all_that_it_has() {
+    let mut scene = Scene::new();
+    let (mut gone, mut stays) = (scene.joined(1), scene.joined(2));
+    let entries: Vec<OwnEntry> = (0..8).map(|number| entry(number, "film.mkv", 1000)).collect();
+    for _ in 0..40 {
+        scene.own(&mut gone, &entries);
+    }
+    scene.own(&mut stays, &entries[..1]);
+    let denying: Members = format!("deny {}", gone.id).parse().unwrap();
+    scene.events.clear();
+    scene.tracker.change_members(&denying);
+    // Before anything else happens nobody is sent to it.
+    for number in 0..8 {
+        let owners = scene.owners_of(content(number));
+        assert_eq!(owners, if number == 0 { vec![stays.id] } else { Vec::new() }, "{number}");
+    }
+    settle(&mut scene);
+    assert_eq!((scene.tracker.nodes(), scene.tracker.contents()), (1, 1));
+    assert_eq!(scene.events[0], Event::NodeLetGo { node: gone.id, address: gone.address });
+    // A list of those who alone are members lets all others go, too.
+    let allowing: Members = format!("allow {}", gone.id).parse().unwrap();
+    scene.tracker.change_members(&allowing);
+    settle(&mut scene);
+    assert_eq!((scene.tracker.nodes(), scene.tracker.contents()), (0, 0));
+}
+
 /// Leases may end all at once: no step takes long, and all are gone.
 #[test]
 fn many_leases_that_end_at_once_end_in_small_steps() {

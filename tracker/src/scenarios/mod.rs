@@ -13,6 +13,7 @@ mod updating;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use channel::Members;
 use config::TrackerSettings;
 use messages::node_to_tracker::{
     Asker, Credit, Exit, Need, Own, OwnDigest, OwnEntry, Permille, Query, Register, TrackerPong, Update,

@@ -799,3 +799,152 @@ fn of_several_swarms_behind_one_socket_each_datagram_of_an_exchange_concerns_its
     assert_eq!(kinds, [Kind::Knock, Kind::Cookie, Kind::Initiate, Kind::Accept, Kind::Sealed]);
     assert!(others.iter_mut().all(|other| !other.has_outbox()));
 }
+
+fn members(verb: &str, of: &Channels) -> Members {
+    format!("{verb} {}", of.node_id()).parse().unwrap()
+}
+
+#[test]
+fn who_is_no_member_gets_what_a_stranger_gets_and_its_channels_end() {
+    let secret = SwarmSecret::from_bytes([3; 32]);
+    let mut pair = Pair::of([secret.clone(), secret]);
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 7, b"hello");
+    let first = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, first)[1], std::slice::from_ref(&hello));
+    let overheard = pair.say(0, &hello);
+    let denying = members("deny", &pair.sides[0]);
+    pair.sides[1].change_members(denying);
+    assert!(pair.sides[1].is_empty() && pair.sides[0].len() == 1);
+    assert_eq!(pair.exchange(0, overheard), [Vec::<Vec<u8>>::new(), Vec::new()]);
+    assert!(pair.say(1, &hello).is_empty(), "nothing is said to it either, not even a KNOCK");
+    // It begins anew, as far as its secret leads.
+    pair.now += MAX_SILENCE;
+    pair.sides[0] = Channels::new(ChannelSettings {
+        epoch: BootEpoch(1_700_000_000_001),
+        ..settings(0, Role::Node, SwarmSecret::from_bytes([3; 32]))
+    });
+    pair.meet(0);
+    let knock = pair.say(0, &hello);
+    assert!(pair.take(1, knock).is_empty());
+    let cookie = pair.leaving(1);
+    assert!(pair.take(0, cookie).is_empty());
+    let initiate = pair.leaving(0);
+    assert_eq!(initiate.len(), 1, "who has the secret may find out the key");
+    let refused = pair.sides[1].counters().refused;
+    assert!(pair.take(1, initiate.clone()).is_empty() && pair.leaving(1).is_empty());
+    assert_eq!((pair.sides[1].counters().refused, pair.sides[1].len()), (refused + 1, 0));
+    // It is a member again.
+    pair.sides[1].change_members(Members::default());
+    assert_eq!(pair.exchange(0, initiate)[1], [hello]);
+}
+
+#[test]
+fn with_a_list_of_members_only_those_are_talked_to_by_either_side() {
+    for list_at in [0, 1] {
+        for (verb, named, talks) in [("allow", true, true), ("allow", false, false), ("deny", true, false)] {
+            let mut pair = Pair::new();
+            pair.meet(0);
+            let other = if named { 1 - list_at } else { list_at };
+            let list = members(verb, &pair.sides[other]);
+            pair.sides[list_at].change_members(list);
+            let hello = datagram(Kind::Hello, 7, b"hello");
+            let first = pair.say(0, &hello);
+            assert_eq!(first.is_empty(), list_at == 0 && !talks, "nobody is asked who is no member");
+            let heard = pair.exchange(0, first);
+            assert_eq!(heard[1].len(), usize::from(talks), "{verb} {named} at {list_at}");
+        }
+    }
+}
+
+#[test]
+fn a_tracker_is_heard_although_it_is_in_no_list_of_members_unless_it_is_denied() {
+    let ours = |pair: &Pair| members("allow", &pair.sides[0]);
+    for knows_key in [false, true] {
+        let mut pair = Pair::new();
+        pair.sides[1] = endpoint(1, Role::Tracker, SwarmSecret::open());
+        if knows_key {
+            pair.sides[0].expect_key(address(1), StaticKey::from_secret([2; 32]).public());
+        }
+        let list = ours(&pair);
+        pair.sides.iter_mut().for_each(|side| side.change_members(list.clone()));
+        let register = datagram(Kind::Register, 7, b"register");
+        let first = pair.say(0, &register);
+        assert_eq!(pair.exchange(0, first)[1], std::slice::from_ref(&register));
+        // The list is read again, and the channel stays.
+        pair.sides[0].change_members(ours(&pair));
+        assert_eq!(pair.sides[0].len(), 1);
+        let denying = members("deny", &pair.sides[1]);
+        pair.sides[0].change_members(denying);
+        assert!(pair.sides[0].is_empty() && pair.say(0, &register).is_empty());
+    }
+}
+
+#[test]
+fn a_member_at_an_address_where_somebody_was_let_go_is_answered() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 7, b"hello");
+    let first = pair.say(0, &hello);
+    pair.exchange(0, first);
+    let denying = members("deny", &pair.sides[0]);
+    pair.sides[1].change_members(denying);
+    assert!(pair.say(1, &hello).is_empty());
+    pair.sides[0] = endpoint(7, Role::Node, SwarmSecret::open());
+    pair.meet(0);
+    let first = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, first)[1], std::slice::from_ref(&hello));
+    let answer = pair.say(1, &hello);
+    assert_eq!(pair.take(0, answer), [hello]);
+}
+
+#[test]
+fn a_handshake_that_another_of_the_same_node_has_overtaken_is_begun_anew_later() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 7, b"hello");
+    let knock = pair.say(0, &hello);
+    pair.take(1, knock);
+    let cookie = pair.leaving(1);
+    pair.take(0, cookie);
+    let overtaken = pair.leaving(0);
+    let later =
+        HandshakeTime::of_life(BootEpoch(1_700_000_000_000)).next(BootEpoch(1_700_000_001_000), pair.now);
+    let node = pair.sides[0].node_id();
+    let now = pair.now;
+    pair.sides[1].times.record(node, later, now);
+    assert!(pair.take(1, overtaken.clone()).is_empty() && pair.leaving(1).is_empty());
+    pair.now += Duration::from_millis(500);
+    assert_eq!(pair.say(0, &hello), overtaken, "the same again");
+    pair.now += Duration::from_millis(1000);
+    let anew = pair.say(0, &hello);
+    assert_ne!(anew, overtaken);
+    assert_eq!(pair.exchange(0, anew)[1], [hello]);
+}
+
+#[test]
+fn a_short_life_with_the_same_key_does_not_make_the_handshakes_of_a_longer_one_old() {
+    let mut pair = Pair::new();
+    pair.meet(0);
+    let hello = datagram(Kind::Hello, 7, b"hello");
+    let first = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, first)[1], std::slice::from_ref(&hello));
+    // A program of the same node that began later asks something, and ends.
+    let later = BootEpoch(1_700_000_000_000 + 1_005_000);
+    let question =
+        Channels::new(ChannelSettings { epoch: later, ..settings(0, Role::Node, SwarmSecret::open()) });
+    let first_life = std::mem::replace(&mut pair.sides[0], question);
+    let began = pair.now;
+    pair.now = Timestamp::ZERO;
+    pair.meet(0);
+    let asked = pair.say(0, &hello);
+    pair.now = began + Duration::from_secs(5);
+    assert!(pair.exchange(0, asked)[1].contains(&hello));
+    // The long one opens another channel.
+    pair.sides[0] = first_life;
+    let (numbers, _) = pair.sides[0].table.newest(address(1)).unwrap();
+    pair.sides[0].table.remove(numbers.channel().0);
+    pair.now += Duration::from_secs(1);
+    let again = pair.say(0, &hello);
+    assert_eq!(pair.exchange(0, again)[1], [hello]);
+}

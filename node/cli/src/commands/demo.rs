@@ -73,6 +73,7 @@ struct Outcome {
 pub(crate) async fn run(mut settings: Settings, file: Option<PathBuf>) -> Result<ExitCode> {
     // Its swarm is of this machine and of a minute, and its tracker has no secret.
     settings.secret_file = SecretFiles::NONE;
+    settings.members_file = None;
     let screen = Screen::of_one_shot(settings.quiet);
     let mut signals = Signals::listen(screen.clone(), || {})?;
     let mut network = None;

@@ -3,6 +3,7 @@
 pub(crate) mod demo;
 pub(crate) mod download;
 pub(crate) mod hash;
+pub(crate) mod id;
 pub(crate) mod info;
 pub(crate) mod list;
 pub(crate) mod look;

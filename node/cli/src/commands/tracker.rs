@@ -15,6 +15,7 @@ pub(crate) fn run(common: &Common, own: TrackerFlags) -> Result<ExitCode> {
         encryption: common.encryption.encryption,
         loopback_encryption: common.encryption.loopback_encryption,
         secret_file: common.secret_file.clone(),
+        members_file: common.members_file.clone(),
         listen: common.listen,
         config: common.config.clone(),
         log_dir: common.log.log_dir.clone(),

@@ -134,7 +134,8 @@ impl Prompt {
         match verb {
             Verb::Status => {
                 let tracker = self.running.tracker().to_string();
-                self.screen.results(&[self.running.swarm(), report::status(&status, &tracker)].concat());
+                let lines = report::status_of(self.running.node.id(), &status, &tracker);
+                self.screen.results(&[self.running.swarm(), lines].concat());
             }
             Verb::Peers => self.screen.results(&[self.running.swarm(), peers::peers(&status)].concat()),
             Verb::Cancel(selector) => {

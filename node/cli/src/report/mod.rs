@@ -229,7 +229,14 @@ fn time_left(status: &DownloadStatus) -> Option<Duration> {
     (status.rate > 0 && left > 0).then(|| Duration::from_secs(left.div_ceil(status.rate)))
 }
 
-/// The lines of `status`.
+/// The lines of `status` of `node`: who it is, which others write into their lists of members, and what it does.
+pub(crate) fn status_of(node: NodeId, status: &Status, tracker: &str) -> Vec<String> {
+    let mut lines = self::status(status, tracker);
+    lines.push(format!("id {node}"));
+    lines
+}
+
+/// The lines of what a node does.
 pub(crate) fn status(status: &Status, tracker: &str) -> Vec<String> {
     let answers = match status.tracker {
         TrackerStanding::Unheard => "has not been heard yet",

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use channel::Members;
 use messages::node_to_node::{Bye, ByeReason, ByteRange, Control, Operation, Welcome};
 use messages::{ChunkHeader, Conversation, NodeToNode, PieceIndex};
 
@@ -303,6 +304,13 @@ impl Download {
                 cx.send(peer, remote, &Bye { reason });
             }
             self.end_session(key, why, cx);
+        }
+    }
+
+    /// Ends the sessions with owners that are not among `members`: others are asked for what they were to send.
+    pub(crate) fn let_go(&mut self, members: &Members, cx: &mut Context<'_>) {
+        for key in self.peers.sessions.keys_of(|session| !members.contains(session.owner())) {
+            self.end_session(key, SessionEnd::NoAnswer, cx);
         }
     }
 

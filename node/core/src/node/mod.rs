@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::Range;
 
-use channel::{ChannelCounters, Channels, Received};
+use channel::{ChannelCounters, Channels, Members, Received};
 use config::NodeSettings;
 use messages::node_to_node::Operation;
 use messages::node_to_tracker::Query;
@@ -104,6 +104,16 @@ impl Node {
     /// The sealed channels. `None`: everything is in the clear.
     pub fn channels(&mut self) -> Option<&mut Channels> {
         self.shared.channels.as_deref_mut()
+    }
+
+    /// From now on only `members` are talked to ([`Channels::change_members`]). Sessions with others end.
+    pub fn change_members(&mut self, members: &Members, now: Timestamp) {
+        if let Some(channels) = self.channels() {
+            channels.change_members(members.clone());
+        }
+        let cx = &mut self.shared.context(now);
+        self.uploads.let_go(members, cx);
+        self.downloads.iter_mut().for_each(|download| download.let_go(members, cx));
     }
 
     /// Takes in a datagram in the clear that is not a CHUNK. The bytes may be anything.

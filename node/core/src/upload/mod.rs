@@ -45,6 +45,7 @@ mod super_seed;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use channel::Members;
 use messages::node_to_node::{Bye, ByeReason, Control, Have, Hello, Operation, Ping, Pong, Request, Retry};
 use messages::{
     ContentId, Conversation, CookieJar, FileMetadata, Host, NodeId, NodeToNode, Outboard, PieceIndex,
@@ -181,6 +182,14 @@ impl Uploads {
         let of_share = self.sessions.iter().filter(|(_, session)| session.share == share);
         for ours in of_share.map(|(ours, _)| ours).collect::<Vec<_>>() {
             self.sessions[ours].send(&GONE, cx);
+            self.end_session(ours, SessionEnd::Ours, cx);
+        }
+    }
+
+    /// Ends the sessions of who is not among `members`, so that their slots are free at once. They are told nothing.
+    pub(crate) fn let_go(&mut self, members: &Members, cx: &mut Context<'_>) {
+        let strangers = self.sessions.iter().filter(|(_, session)| !members.contains(session.node));
+        for ours in strangers.map(|(ours, _)| ours).collect::<Vec<_>>() {
             self.end_session(ours, SessionEnd::Ours, cx);
         }
     }

@@ -24,7 +24,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use channel::{
-    ChannelSettings, Channels, Encryption, Policy, PublicKey, Role, StaticKey, Suite, SwarmFile, SwarmSecrets,
+    ChannelSettings, Channels, Encryption, MembersFile, Policy, PublicKey, Role, StaticKey, Suite, SwarmFile,
+    SwarmSecrets,
 };
 use messages::{BootEpoch, NodeId};
 use quinn_udp::{UdpSockRef, UdpSocketState};
@@ -100,7 +101,7 @@ pub(crate) struct NodeHandle {
 /// Starts a node on its own threads; what happens to it goes to `events`.
 ///
 /// # Errors
-/// When the secret of a closed swarm cannot be had, the address cannot be bound or a thread cannot be started.
+/// When the secret or the members of a closed swarm cannot be had, the address cannot be bound or a thread cannot be started.
 pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeHandle, StartError> {
     let DriverSettings {
         settings,
@@ -115,6 +116,8 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         journal_key,
         log,
     } = settings;
+    // What may fail is done before there is a runtime, which cannot be dropped in another one.
+    let members_file = settings.members_file.as_deref().map(MembersFile::open).transpose()?;
     let clock = Clock::start();
     let identity = identity(key.node_id()).map_err(StartError::Threads)?;
     let bound = BoundSocket::bind_preferring(port, listen, &settings.network)?;
@@ -140,12 +143,16 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
     let of_file = secret_file.as_ref().map(|file| file.secrets().clone());
     let secrets = secrets.or(of_file).unwrap_or_else(SwarmSecrets::open);
     let mut channels = channels(&settings, (key, &secrets), &identity);
+    if let Some(file) = &members_file {
+        channels.change_members(file.members().clone());
+    }
     if let (Some(tracker), Some(key)) = (tracker, tracker_key) {
         channels.expect_key(tracker, key);
     }
     let node = Node::new(settings, &identity, tracker, receive_budget, clock.now()).with_channels(channels);
     // The thread ends with the last handle of the node.
     let changed = requests.downgrade();
+    let listed = changed.clone();
     let run = move || {
         let _alive = alive;
         let mut thread = NetworkThread {
@@ -168,7 +175,13 @@ pub(crate) fn start(settings: DriverSettings, events: EventSink) -> Result<NodeH
         let changed = move |secrets| {
             changed.upgrade().is_some_and(|requests| requests.send(Request::ChangeSecrets(secrets)).is_ok())
         };
+        let listed = move |members| {
+            listed.upgrade().is_some_and(|requests| requests.send(Request::ChangeMembers(members)).is_ok())
+        };
         runtime.block_on(async {
+            if let Some(file) = members_file {
+                tokio::spawn(secrets::follow_members(file, listed));
+            }
             if let Some(file) = secret_file {
                 tokio::spawn(secrets::follow(file, changed));
             }
@@ -217,11 +230,15 @@ fn configured(
 
 /// Who this node is from now on: a later life has a larger epoch, and nobody can guess its secret.
 fn identity(node: NodeId) -> io::Result<Identity> {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut secret = [0; 32];
     SysRng.try_fill_bytes(&mut secret).map_err(io::Error::other)?;
     let seed = SysRng.try_next_u64().map_err(io::Error::other)?;
-    Ok(Identity { node, epoch: BootEpoch(since_epoch.as_millis() as u64), secret, seed })
+    Ok(Identity { node, epoch: boot_epoch(), secret, seed })
+}
+
+/// Which life begins now: a later one has a larger number.
+pub(crate) fn boot_epoch() -> BootEpoch {
+    BootEpoch(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64)
 }
 
 /// The sealed channels of a node.
@@ -246,9 +263,10 @@ fn channels(
     channels
 }
 
-/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear.
+/// What the settings say of encryption. Nothing of a closed swarm is ever in the clear, and only over a channel does
+/// anybody prove to be a member.
 pub(crate) fn policy(settings: &config::NodeSettings) -> Policy {
-    if !settings.secret_file.is_empty() {
+    if !settings.secret_file.is_empty() || settings.members_file.is_some() {
         return Policy::SEALED;
     }
     let of = |encryption| match encryption {

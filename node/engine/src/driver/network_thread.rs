@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use channel::SwarmSecrets;
+use channel::{Members, SwarmSecrets};
 use messages::{ChunkHeader, FileMetadata, Kind, Outboard, Timestamp};
 use riffle_core::{
     Burst, Command, DiskResult, DownloadId, FinishedTarget, Node, Output, PieceBuffers, ShareId, Status, Wait,
@@ -45,6 +45,8 @@ pub(crate) enum Request {
     Part(DownloadId, oneshot::Sender<Option<Arc<Part>>>),
     /// The secrets of its closed swarm have changed.
     ChangeSecrets(SwarmSecrets),
+    /// The list of the swarm's members has changed.
+    ChangeMembers(Members),
     /// The node stops.
     Stop,
 }
@@ -194,6 +196,9 @@ impl NetworkThread {
                 if let Some(channels) = self.node.channels() {
                     channels.change_secrets(&secrets);
                 }
+            }
+            Request::ChangeMembers(members) => {
+                self.node.change_members(&members, now);
             }
             Request::Stop => return ControlFlow::Break(()),
         }

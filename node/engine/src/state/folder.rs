@@ -109,6 +109,25 @@ impl StateFolder {
         Ok(Some(StateFolder { label, folder, key, lock }))
     }
 
+    /// Who the node of `label` is, or the first one, and what proves it, whether the node runs or not. Its key is made
+    /// when there is none.
+    ///
+    /// # Errors
+    /// When its folder cannot be made, or the key cannot be read or made.
+    pub fn key_of(root: &Path, label: Option<&NodeLabel>) -> Result<StaticKey, StateError> {
+        let label = label.cloned().unwrap_or_else(|| NodeLabel::from(1));
+        let folder = root.join(format!("node-{label}"));
+        make_own_folder(&folder).map_err(|cause| StateError::Unusable { folder: folder.clone(), cause })?;
+        read_or_make_key(&folder.join(KEY))
+    }
+
+    /// As [`StateFolder::key_of`], for a node that has a key already.
+    pub fn known_key(root: &Path, label: Option<&NodeLabel>) -> Option<StaticKey> {
+        let label = label.cloned().unwrap_or_else(|| NodeLabel::from(1));
+        let path = root.join(format!("node-{label}")).join(KEY);
+        if path.exists() { StaticKey::of_file(&path).ok() } else { None }
+    }
+
     /// What the node is called in logs and on screens.
     pub fn label(&self) -> &str {
         self.label.as_str()
@@ -221,6 +240,18 @@ mod tests {
         drop(first);
         assert_eq!(take(root.path(), Some(&label("seven"))).expect("free again").node(), node);
         assert_ne!(take(root.path(), Some(&label("eight"))).expect("free").node(), node);
+    }
+
+    #[test]
+    fn who_a_node_is_can_be_asked_before_it_has_run_and_while_it_runs() {
+        let root = tempfile::tempdir().expect("a folder");
+        let asked = StateFolder::key_of(root.path(), None).expect("made").node_id();
+        let runs = take(root.path(), None).expect("free");
+        assert_eq!((runs.label(), runs.node()), ("1", asked));
+        assert_eq!(StateFolder::key_of(root.path(), Some(&label("1"))).expect("read").node_id(), asked);
+        assert!(StateFolder::known_key(root.path(), Some(&label("lab"))).is_none());
+        assert_eq!(StateFolder::known_key(root.path(), None).map(|key| key.node_id()), Some(asked));
+        assert_ne!(StateFolder::key_of(root.path(), Some(&label("lab"))).expect("made").node_id(), asked);
     }
 
     #[test]

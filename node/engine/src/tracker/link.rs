@@ -117,6 +117,8 @@ pub(crate) struct Embedding {
     pub(crate) log: Option<TrackerLogFactory>,
     /// The files with the secrets of its swarms; none: the open one.
     pub(crate) secret_file: SecretFiles,
+    /// The file with the members of its swarm; `None`: whoever has the secret.
+    pub(crate) members_file: Option<PathBuf>,
     /// Whether it seals what it says to other hosts: as the node does.
     pub(crate) encryption: Encryption,
     /// Whether it serves codes.
@@ -133,9 +135,10 @@ impl Embedding {
     }
 
     fn settings(&self) -> TrackerSettings {
-        let Embedding { secret_file, encryption, codes, .. } = self;
+        let Embedding { secret_file, members_file, encryption, codes, .. } = self;
         TrackerSettings {
             secret_file: secret_file.clone(),
+            members_file: members_file.clone(),
             encryption: *encryption,
             codes: *codes,
             ..TrackerSettings::default()

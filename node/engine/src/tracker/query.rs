@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use channel::{ChannelNews, ChannelSettings, Channels, Received, Role, StaticKey, Suite, SwarmFileError};
 use config::{NodeSettings, SeveralSwarms};
 use messages::tracker_to_node::Listed;
-use messages::{BootEpoch, Kind, Timestamp};
+use messages::{Kind, Timestamp};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use riffle_core::{Inquiry, InquiryEnd, InquiryStep, Question};
@@ -19,7 +19,7 @@ use super::link::Embedding;
 use super::link::{TrackerChoice, TrackerError, TrackerLink, TrackerStatus};
 use super::name::System;
 use super::probe::Prober;
-use crate::driver::policy;
+use crate::driver::{boot_epoch, policy};
 
 /// The longest datagram of a tracker, in bytes, sealed.
 const MAX_LENGTH: usize = messages::limits::CONTROL_DATAGRAM + 64;
@@ -60,7 +60,7 @@ pub enum QueryError {
 #[derive(Debug)]
 pub struct TrackerQuery {
     tracker: TrackerLink,
-    /// The channel with the tracker, under a key that no tracker knows: it is never registered.
+    /// The channel with the tracker. Nobody is registered under its key by asking.
     channels: Channels,
     /// Where the tracker is, and a socket that reaches it.
     way: Option<(SocketAddr, UdpSocket)>,
@@ -72,12 +72,17 @@ impl TrackerQuery {
     pub const TIMEOUT: Duration = Duration::from_secs(5);
 
     /// Will ask the tracker of `choice` from the address at which `settings` listen (unspecified: any), sealed or in the
-    /// clear as they say.
+    /// clear as they say. Who asks is the node with this `key`, which may run meanwhile, or without one nobody that is
+    /// known: a tracker with a list of members may answer only the former.
     ///
     /// # Errors
     /// When its address cannot be reached from this host, the secret of a closed swarm cannot be had, several swarms were
     /// named, or the system gives no random bytes.
-    pub fn new(choice: &TrackerChoice, settings: &NodeSettings) -> Result<TrackerQuery, QueryError> {
+    pub fn new(
+        choice: &TrackerChoice,
+        settings: &NodeSettings,
+        key: Option<StaticKey>,
+    ) -> Result<TrackerQuery, QueryError> {
         let choice = match choice {
             // Whoever only asks has nothing that a tracker of its own would know.
             TrackerChoice::DefaultOrEmbedded => &TrackerChoice::Default,
@@ -97,13 +102,14 @@ impl TrackerQuery {
         let drawn = SysRng.try_fill_bytes(&mut secret);
         drawn.map_err(|cause| QueryError::NoRandomBytes(io::Error::other(cause)))?;
         let mut channels = Channels::new(ChannelSettings {
-            key: StaticKey::random().map_err(QueryError::NoRandomBytes)?,
+            key: key.map_or_else(StaticKey::random, Ok).map_err(QueryError::NoRandomBytes)?,
             swarm: secrets.first().clone(),
             policy: policy(settings),
             role: Role::Node,
             max_channels: 1,
             max_channels_per_host: 1,
-            epoch: BootEpoch(0),
+            // Later than what a node with this key has said before.
+            epoch: boot_epoch(),
             secret,
             suite: Suite::preferred(),
         });

@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use channel::Policy;
+use channel::{Members, Policy};
 use riffle_sim::goodput::{Link, carried_in, downloads, is_done, owners_with};
+use riffle_sim::world::{HostId, World};
 
 /// How long a download of what `link` carries in `carried` takes, in all.
 fn time(link: Link, carried: Duration, policy: Option<Policy>, seed: u64) -> Duration {
@@ -14,6 +15,41 @@ fn time(link: Link, carried: Duration, policy: Option<Policy>, seed: u64) -> Dur
     let done = world.run(began + Duration::from_secs(600), |world| is_done(world, host));
     assert!(done, "{link:?}");
     world.now.since(began)
+}
+
+/// Somebody is let go in the middle of a transfer: from then on nothing more reaches it from who knows that, the tracker
+/// sends nobody to it, and the others finish.
+#[test]
+fn who_is_let_go_in_the_middle_of_a_transfer_gets_nothing_more_and_the_others_finish() {
+    let link = Link::new(50, 20);
+    let (mut world, owners) =
+        owners_with(&[link], carried_in(&link, Duration::from_secs(6)), 1, Some(Policy::SEALED));
+    let (gone, stays) = (downloads(&mut world, &link), downloads(&mut world, &link));
+    let received = |world: &World, host: HostId| world.hosts[host.0].node.counters().received_bytes;
+    let half = world.now + Duration::from_secs(4);
+    world.run(half, |_| false);
+    assert!(received(&world, gone) > 1_000_000 && !is_done(&world, gone), "it is in the middle");
+    let denying: Members = format!("deny {}", world.hosts[gone.0].node.id()).parse().unwrap();
+    world.tracker.core.change_members(&denying);
+    for host in [owners[0], stays] {
+        world.hosts[host.0].node.change_members(&denying, world.now);
+    }
+    let id = world.hosts[gone.0].node.id();
+    let status = world.hosts[owners[0].0].node.status(world.now);
+    assert!(!status.uploads.is_empty() && status.uploads.iter().all(|upload| upload.node != id));
+    let status = world.hosts[stays.0].node.status(world.now);
+    assert!(status.downloads[0].owners.iter().all(|owner| owner.node != id));
+    assert_eq!(world.tracker.core.trackers()[0].address_of(world.hosts[gone.0].node.id()), None);
+    // What is on its way already arrives.
+    let on_way = world.now + link.rtt * 3;
+    world.run(on_way, |_| false);
+    let before = received(&world, gone);
+    let done = world.run(on_way + Duration::from_secs(120), |world| is_done(world, stays));
+    assert!(done, "who stays finishes");
+    let later = world.now + Duration::from_secs(60);
+    world.run(later, |_| false);
+    assert_eq!(received(&world, gone), before, "and who was let go has nothing more");
+    assert_eq!(world.tracker.core.trackers()[0].address_of(world.hosts[gone.0].node.id()), None);
 }
 
 /// The middle of so many draws.
