@@ -40,7 +40,7 @@ Every common option is also a variable RIFFLE_* and, but for --config, a line of
 the variable, that before the file. Without --tracker and with none at 127.0.0.1:12345, a prompt or a `send` starts one by itself. What the \
 prompt shares it shares again the next time; `send` and `download --stay` share for as long as they run.
 
-Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found, 4 no owner answered, 5 stalled, 6 tracker \
+Exit codes: 0 done, 1 other, 2 usage or settings, 3 name not found or code not good, 4 no owner answered, 5 stalled, 6 tracker \
 unreachable, 7 interrupted and resumable, 8 integrity, 9 disk full, 10 file or permission, 11 already running, \
 13 target exists with other content, 130 a second Ctrl-C.";
 

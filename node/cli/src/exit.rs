@@ -12,7 +12,7 @@ pub(crate) enum ExitCode {
     Other = 1,
     /// The command line, the environment or a settings file is wrong.
     Usage = 2,
-    /// The tracker knows no content of that name or id.
+    /// The tracker knows no content of that name or id, or a code is not good.
     NotFound = 3,
     /// There are owners, and none of them answered.
     NoOwner = 4,

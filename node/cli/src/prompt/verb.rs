@@ -277,6 +277,11 @@ fn send(words: &[String]) -> Result<(Vec<PathBuf>, SendAs), String> {
 }
 
 fn no_such_option(option: &str, what: &str) -> String {
+    if option == "--code" {
+        return "a prompt has no codes, since a code may lead to another swarm: type riffle send --code, or riffle \
+                download --code, in a shell"
+            .to_owned();
+    }
     format!("there is no option {option} (a {what} that begins so goes behind --)")
 }
 
@@ -438,6 +443,9 @@ mod tests {
         let refused = |line: &str| parse(line).expect_err("refused").to_string();
         assert!(refused(&format!("download {}", &text[..60])).contains("cut short or mistyped"));
         assert!(refused("download --ticket-file").contains("a path is missing"));
+        for line in ["download --code 7-otter-violin-salt", "send --code f"] {
+            assert!(refused(line).contains("in a shell"), "{line}");
+        }
         assert!(refused("download --ticket-file -").contains("the prompt itself reads"));
     }
 
