@@ -167,8 +167,8 @@ impl Ticket {
 
     /// With the secret of a closed swarm: from then on the text is a secret too.
     #[must_use]
-    pub fn with_secret(self, secret: [u8; 32]) -> Ticket {
-        Ticket { secret: Some(Zeroizing::new(secret)), ..self }
+    pub fn with_secret(self, secret: &SwarmSecret) -> Ticket {
+        Ticket { secret: Some(Zeroizing::new(*secret.bytes())), ..self }
     }
 
     /// What is to be fetched.

@@ -317,6 +317,10 @@ pub(crate) struct Send {
     /// settings file). The file or folder is one; several are one with --name
     #[arg(long)]
     pub(crate) code: bool,
+    /// In a closed swarm: print a ticket with the swarm's secret in it, so that nothing else is needed to fetch. Whoever
+    /// sees the ticket is a member of the swarm
+    #[arg(long)]
+    pub(crate) open_ticket: bool,
     /// Leave as soon as so many other nodes have all of each file
     #[arg(long, value_name = "COUNT")]
     pub(crate) copies: Option<NonZeroUsize>,

@@ -11,7 +11,7 @@ use config::{Encryption, MAX_SECRET_FILES, NodeSettings, SecretFiles};
 use etcetera::BaseStrategy as _;
 
 use riffle::state::StateFolder;
-use riffle::{CodeGift, NamedTracker, StaticKey, SwarmSecrets, TrackerChoice};
+use riffle::{NamedTracker, StaticKey, SwarmSecrets, TrackerChoice};
 
 use crate::arguments::{Common, EncryptionOptions, LogOptions, UploadOptions};
 use crate::exit::{ExitCode, Stop};
@@ -27,7 +27,7 @@ pub(crate) struct Settings {
     /// What the swarm is called among several that were named: the labels of nodes in it end so, and each has a key and an
     /// id of its own. `None`: it is the only one.
     pub(crate) among: Option<String>,
-    /// The secrets of the swarm that a code has brought, in place of those of a file. They are in memory alone.
+    /// The secrets of the swarm that a code or a ticket has brought, in place of those of a file. They are in memory alone.
     pub(crate) secrets: Option<SwarmSecrets>,
 }
 
@@ -71,16 +71,16 @@ impl Settings {
         self.tracker.clone().map_or(TrackerChoice::Default, TrackerChoice::Named)
     }
 
-    /// From now on the swarm is the one in which the content of `gift` is. Says so where another one was named.
-    pub(crate) fn swarm_of(&mut self, gift: &CodeGift, screen: &Screen) {
-        let secrets = gift.secrets().cloned();
+    /// From now on the swarm is the one with these `secrets`, or the open one, as `whose` says: a code or a ticket. Says
+    /// so where another one was named.
+    pub(crate) fn enter(&mut self, secrets: Option<SwarmSecrets>, whose: &str, screen: &Screen) {
         let files = std::mem::take(&mut self.node.secret_file);
         let first = secrets.as_ref().map(SwarmSecrets::first);
         let is_its =
             |file: &Path| SwarmSecrets::of_file(file).is_ok_and(|named| Some(named.first()) == first);
         if !files.is_empty() && !files.iter().any(is_its) {
             let which = if secrets.is_some() { "another closed swarm" } else { "the open swarm" };
-            screen.note(&format!("the code is of {which}, and not of one whose secret was named"));
+            screen.note(&format!("the {whose} is of {which}, and not of one whose secret was named"));
         }
         self.secrets = secrets;
     }

@@ -31,13 +31,26 @@ pub(crate) fn read(text: &str) -> Result<Option<Ticket>, String> {
 
 fn parse(text: &str) -> Result<Ticket, String> {
     let begun: String = text.chars().take(SHOWN).collect();
-    let ticket: Ticket = text.parse().map_err(|error: TicketError| format!("{begun}...: {error}"))?;
+    text.parse().map_err(|error: TicketError| format!("{begun}...: {error}"))
+}
+
+/// Refuses a ticket with a secret where the node is in a swarm already.
+///
+/// # Errors
+/// In words, which command takes it.
+pub(crate) fn refuse_open(ticket: &Ticket) -> Result<(), String> {
     match ticket.secret() {
-        Some(_) => {
-            Err(format!("{begun}...: the ticket opens a closed swarm, and this riffle knows open ones alone"))
-        }
-        None => Ok(ticket),
+        Some(_) => Err("the ticket opens a closed swarm, and a prompt is in one swarm from its start: \
+                        `riffle download` takes such a ticket"
+            .to_owned()),
+        None => Ok(()),
     }
+}
+
+/// Whether some word of `line` is a ticket with a secret, which is written nowhere.
+pub(crate) fn has_secret(line: &str) -> bool {
+    let tickets = line.split_whitespace().filter_map(|word| read(word).ok().flatten());
+    tickets.into_iter().any(|ticket| ticket.secret().is_some())
 }
 
 /// Reads the tickets in the file at `path`, one or several with spaces or line ends between them. `-` is the standard
@@ -107,6 +120,9 @@ pub(crate) fn lines(ticket: &Ticket) -> Vec<String> {
         Some(key) => format!("key of the first tracker: {key}"),
         None => "key of the first tracker: not in this ticket".to_owned(),
     });
+    lines.extend(ticket.secret().map(|secret| {
+        format!("it opens the closed swarm whose secret has the fingerprint {}", secret.fingerprint())
+    }));
     lines
 }
 
@@ -160,9 +176,13 @@ mod tests {
             said.ends_with("the ticket is cut short or mistyped") && !said.contains(&text[..40]),
             "{said}"
         );
-        let closed = ticket().with_secret([9; 32]).text().to_string();
-        let said = read(&closed).expect_err("closed");
-        assert!(said.contains("closed swarm") && said.len() < 120, "{said}");
+        let secret = riffle::SwarmSecret::from_bytes([9; 32]);
+        let open = ticket().with_secret(&secret).text().to_string();
+        let read_again = read(&open).expect("whole").expect("a ticket");
+        assert_eq!(read_again.secret(), Some(secret));
+        let said = refuse_open(&read_again).expect_err("not at a prompt");
+        assert!(said.contains("closed swarm") && !said.contains(&open), "{said}");
+        assert!(has_secret(&format!("download  {open}")) && !has_secret(&format!("download {text}")));
     }
 
     #[test]

@@ -155,6 +155,42 @@ fn members_share_through_a_closed_tracker_and_the_secret_is_nowhere_else() {
     }
 }
 
+#[test]
+fn an_open_ticket_is_all_that_is_needed_and_its_secret_is_written_nowhere() {
+    let scene = Scene::new();
+    let closed = ["--secret-file", "ours"];
+    let (_tracker, address) = scene.tracker(&closed);
+    let flags = [&closed[..], &["--tracker", &address, "--open-ticket"]].concat();
+    let send = ["send", "film.mkv", "--listen", "127.0.0.1:0", "--id", "owner"];
+    let owner = Program::start(&mut scene.place.riffle(&[&send, &flags[..]].concat()));
+    let ticket = last_word(&owner.wait_for("riffle download riffle1"));
+    let folder = scene.place.folder("guest");
+    let download = ["download", &ticket, "--listen", "127.0.0.1:0", "--dir", folder.to_str().expect("text")];
+    let (code, said) = run(&mut scene.place.riffle(&download));
+    assert!(code == 0 && scene.has_film("guest"), "{code} {said}");
+    assert!(!said.contains(&ticket), "{said}");
+    // With another swarm's secret beside it the ticket counts, and that is said; of two swarms none is chosen.
+    let folder = scene.place.folder("other");
+    let with_theirs = ["--secret-file", "theirs", "--dir", folder.to_str().expect("text")];
+    let (code, said) = run(&mut scene.place.riffle(&[&download[..4], &with_theirs].concat()));
+    assert!(code == 0 && scene.has_film("other") && said.contains("another closed swarm"), "{code} {said}");
+    let (code, said) = run(&mut scene.place.riffle(&["download", &ticket, "film.mkv"]));
+    assert!(code == 2 && said.contains("one by one"), "{code} {said}");
+    // What is in it is shown without the secret.
+    let (code, shown) = run(&mut scene.place.riffle(&["info", &ticket]));
+    let secret = scene.secret("ours");
+    assert!(code == 0 && shown.contains(&secret.fingerprint()), "{shown}");
+    let text = secret.text();
+    let all = [shown, scene.place.logs()].join("\n");
+    assert!(!all.contains(&text["riffle-secret1-".len()..]) && !all.contains(&ticket), "{all}");
+    owner.interrupt();
+    let said = owner.end().1.join("\n");
+    assert!(said.contains("whoever sees it is a member"), "{said}");
+    // Without a swarm there is nothing to open.
+    let (code, said) = run(&mut scene.place.riffle(&["send", "film.mkv", "--open-ticket"]));
+    assert!(code == 2 && said.contains("--secret-file FILE names it"), "{code} {said}");
+}
+
 /// What others on the host may see of a process: what it was called with, in which environment, and whether its memory
 /// would be written to a core file.
 fn what_the_system_shows(process: u32) -> String {

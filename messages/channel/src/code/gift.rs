@@ -120,7 +120,8 @@ mod tests {
         assert_eq!(kept.first(), secrets(8).first());
         assert!((2..7).contains(&kept.older().len()), "{}", kept.older().len());
         assert_eq!(kept.older(), &secrets(8).older()[..kept.older().len()], "the newest stay");
-        let longest = CodeGift::new(ticket(4).with_secret([1; 32]), Some(secrets(8)));
+        let longest =
+            CodeGift::new(ticket(4).with_secret(&SwarmSecret::from_bytes([1; 32])), Some(secrets(8)));
         assert!(longest.text().len() <= MAX_TEXT, "the longest ticket and one secret fit");
         assert_eq!(longest.secrets().map(SwarmSecrets::first), Some(secrets(8).first()));
     }

@@ -15,7 +15,7 @@ fn full() -> Ticket {
         .with_name(Name::new("film.mkv").expect("a name"))
         .with_other_tracker(tracker("[fd00::7]:12345"))
         .with_tracker_key(PublicKey::from_bytes([8; 32]))
-        .with_secret([0xa5; 32])
+        .with_secret(&SwarmSecret::from_bytes([0xa5; 32]))
 }
 
 /// The text of these bytes, with a checksum that fits.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use config::{NodeSettings, Period};
-use riffle::{Destination, DownloadRequest, DownloadTimeouts, Wanted};
+use riffle::{Destination, DownloadRequest, DownloadTimeouts, SwarmSecret, Wanted};
 use tokio::task::JoinHandle;
 
 use crate::arguments::Download;
@@ -58,7 +58,9 @@ pub(crate) async fn run(mut settings: Settings, arguments: Download) -> Result<E
     if let Some(code) = code {
         let gift = codes::redeem(&code, &settings, &screen).await?;
         wanted.push(Source::Ticket(gift.ticket().clone()).with_wanted());
-        settings.swarm_of(&gift, &screen);
+        settings.enter(gift.secrets().cloned(), "code", &screen);
+    } else if let Some(secret) = secret_of(&wanted)? {
+        settings.enter(Some(secret.into()), "ticket", &screen);
     }
     let mut settings = in_one_swarm(&settings, &wanted, &arguments, &screen).await?;
     let sources: Vec<&Source> = wanted.iter().filter_map(|(_, source)| source.as_ref()).collect();
@@ -218,6 +220,24 @@ fn read_wanted(arguments: &Download) -> Result<Vec<(Wanted, Option<Source>)>> {
         all.extend(tickets::read_file(file)?.into_iter().map(|ticket| Source::Ticket(ticket).with_wanted()));
     }
     Ok(all)
+}
+
+/// The secret of the swarm that the tickets open, if they open one.
+///
+/// # Errors
+/// [`ExitCode::Usage`] when they are of several swarms: a node is in one.
+fn secret_of(wanted: &[(Wanted, Option<Source>)]) -> Result<Option<SwarmSecret>> {
+    let mut secrets = wanted.iter().map(|(_, source)| match source {
+        Some(Source::Ticket(ticket)) => ticket.secret(),
+        Some(Source::Description(_)) | None => None,
+    });
+    let first = secrets.next().flatten();
+    if secrets.any(|secret| secret != first) {
+        let what =
+            "a ticket among these opens a closed swarm, and not all are of that swarm: fetch them one by one";
+        return Err(Stop::usage(what).into());
+    }
+    Ok(first)
 }
 
 /// How long each thing may take. With `--wait` everything may take for ever but a transfer without progress. Without it

@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId};
+use riffle::{DiskError, DiskErrorKind, Event, Node, ShareId, SwarmSecret};
 
 use crate::arguments::Send;
 use crate::codes::{self, CodeOnOffer};
@@ -43,6 +43,10 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
         );
     }
     let swarms = swarms::of_nodes(&settings)?;
+    if arguments.open_ticket && settings.secret_file.is_empty() {
+        let what = "--open-ticket puts a swarm's secret into the ticket, and none was named: --secret-file FILE names it";
+        return Err(Stop::usage(what).into());
+    }
     let send_as = send_as(&arguments);
     let screen = Screen::of_one_shot(settings.quiet);
     // Files are checked before anything is started, so that a mistyped path is answered at once.
@@ -60,8 +64,12 @@ pub(crate) async fn run(mut settings: Settings, arguments: Send) -> Result<ExitC
     let mut signals = Signals::listen(screen.clone(), spool.remover())?;
     let embedding = if arguments.code { Embedding::WithCodes } else { Embedding::Allowed };
     let running = Running::start_in_each(&swarms, (embedding, Keeping::IfPossible), &screen)?;
-    let sender = |(running, swarm): (Running, Swarm)| Sender::new(running, swarm, &screen);
-    let mut senders: Vec<Sender> = running.into_iter().zip(swarms).map(sender).collect();
+    let sender = |(running, swarm): (Running, Swarm)| {
+        let open_with = arguments.open_ticket.then(|| swarm.settings.secrets()).transpose()?;
+        Ok(Sender::new(running, swarm, open_with.map(|secrets| secrets.first().clone()), &screen))
+    };
+    let senders: Result<Vec<Sender>> = running.into_iter().zip(swarms).map(sender).collect();
+    let mut senders = senders?;
     let mut offer = arguments.code.then(|| CodeOnOffer::new(&settings));
     if is_stdin {
         let path = spool.make(senders[0].running.state()?)?.join("stdin");
@@ -125,10 +133,12 @@ struct Sender {
     screen: Screen,
     /// Which of several swarms it is.
     swarm: Option<String>,
+    /// The secret that tickets have in them.
+    open_with: Option<SwarmSecret>,
 }
 
 impl Sender {
-    fn new(running: Running, swarm: Swarm, screen: &Screen) -> Sender {
+    fn new(running: Running, swarm: Swarm, open_with: Option<SwarmSecret>, screen: &Screen) -> Sender {
         let period = swarm.settings.progress_period;
         Sender {
             running,
@@ -137,6 +147,7 @@ impl Sender {
             progress: Progress::new(screen.clone(), BTreeMap::new(), period),
             screen: screen.clone(),
             swarm: swarm.called,
+            open_with,
         }
     }
 
@@ -159,7 +170,7 @@ impl Sender {
             if let Some(swarm) = &self.swarm {
                 self.screen.note(&format!("in the swarm {swarm}:"));
             }
-            tell(&news, &self.running, &self.screen);
+            tell(&news, &self.running, self.open_with.as_ref(), &self.screen);
             if let (Some(offer), News::Announced { name, content, .. }) = (&mut *offer, &news) {
                 offer.begin(*content, name, &self.running)?;
             }
@@ -257,18 +268,25 @@ pub(crate) async fn show_deliveries(
     }
 }
 
-/// Says what happened to a share. Once others can fetch it, the line to type there is printed.
-pub(crate) fn tell(news: &News, running: &Running, screen: &Screen) {
+/// Says what happened to a share. Once others can fetch it, the line to type there is printed; its ticket has the secret
+/// `open_with` in it, if that is given.
+pub(crate) fn tell(news: &News, running: &Running, open_with: Option<&SwarmSecret>, screen: &Screen) {
     match news {
         News::Announced { name, length, content } => {
             screen.note(&report::announced(name, *length, *content));
             let tracker = running.tracker_for_others();
             let ticket = tickets::of_share(*content, name, (&tracker.text, running.node.tracker_key()));
-            screen.result(&match ticket {
-                Some(ticket) => report::ticket_line(&ticket),
-                None => report::download_line(&tracker.text, *content),
+            let is_open = ticket.is_some() && open_with.is_some();
+            screen.result(&match (ticket, open_with) {
+                (Some(ticket), Some(secret)) => report::ticket_line(&ticket.with_secret(secret)),
+                (Some(ticket), None) => report::ticket_line(&ticket),
+                (None, _) => report::download_line(&tracker.text, *content),
             });
-            if running.is_in_closed_swarm() {
+            if is_open {
+                screen.note(
+                    "(the ticket has the swarm's secret: whoever sees it is a member, so pass it on as you would the secret)",
+                );
+            } else if running.is_in_closed_swarm() {
                 screen.note(
                     "(the swarm is closed: the other side needs the secret too, with --secret-file FILE)",
                 );

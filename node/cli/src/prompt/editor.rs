@@ -18,6 +18,7 @@ use super::completion::Completion;
 use super::input::Typed;
 use crate::output_writer::{self, Stream};
 use crate::screen::{PromptLines, PromptReader, Screen, ToPrompt};
+use crate::tickets;
 use riffle::state::files;
 
 const PROMPT: &str = "riffle> ";
@@ -88,7 +89,7 @@ fn editor(history: &Path, typed: UnboundedSender<Typed>) -> Result<(LineEditor, 
     let config = Config::builder()
         .max_history_size(MAX_HISTORY)?
         .history_ignore_space(true)
-        .auto_add_history(true)
+        .auto_add_history(false)
         .completion_type(CompletionType::List)
         .build();
     let mut editor = LineEditor::with_config(config)?;
@@ -111,7 +112,10 @@ fn edit_lines(
     loop {
         let line = match editor.readline(PROMPT) {
             Ok(line) => {
-                save_history(&mut editor, history);
+                if !tickets::has_secret(&line) {
+                    let _ = editor.add_history_entry(&line);
+                    save_history(&mut editor, history);
+                }
                 Typed::Line(line)
             }
             Err(ReadlineError::Interrupted) => Typed::Interrupt,

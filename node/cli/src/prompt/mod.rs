@@ -266,7 +266,7 @@ impl Prompt {
             if matches!(news, News::Announced { .. }) && !self.shares.were_saved_within(TICK) {
                 self.save();
             }
-            tell(&news, &self.running, &self.screen);
+            tell(&news, &self.running, None, &self.screen);
             match &news {
                 News::Failed(error) => self.outcome.fail(ExitCode::of_disk(error)),
                 News::Replaced { shares, .. } => {

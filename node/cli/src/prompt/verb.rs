@@ -318,6 +318,7 @@ fn fetch(words: &[String]) -> Result<DownloadCommand, String> {
             description if description.ends_with(SUFFIX) => fetch.described.push(description.to_owned()),
             name => {
                 if let Some(ticket) = tickets::read(name)? {
+                    tickets::refuse_open(&ticket)?;
                     fetch.tickets.push(ticket);
                     continue;
                 }

@@ -12,6 +12,7 @@ use super::awaited::Awaited;
 use super::inquiries::Occasion;
 use super::verb::{DownloadCommand, LimitChange, ListFiles, Selector, TOPICS, Topic, Verb};
 use crate::commands::send::take_back;
+use crate::exit::Stop;
 use crate::exit::{self, ExitCode};
 use crate::folders::download_folder;
 use crate::sharing::SendAs;
@@ -189,6 +190,7 @@ fn with_sources(
         all.push(Source::read(text)?);
     }
     let more = ticket_file.map_or_else(|| Ok(Vec::new()), tickets::read_file)?;
+    more.iter().try_for_each(tickets::refuse_open).map_err(Stop::usage)?;
     all.extend(tickets.into_iter().chain(more).map(|ticket| Source::Ticket(ticket).with_wanted()));
     Ok(all)
 }
