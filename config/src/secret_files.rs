@@ -1,6 +1,5 @@
 //! The files with the secrets of closed swarms.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -29,12 +28,6 @@ pub struct SecretFiles(Vec<PathBuf>);
 impl SecretFiles {
     /// No file: the open swarm.
     pub const NONE: SecretFiles = SecretFiles(Vec::new());
-
-    /// The files that a variable of the environment or a flag names: separated as the folders of `PATH` are.
-    #[must_use]
-    pub fn split(text: &OsStr) -> SecretFiles {
-        std::env::split_paths(text).filter(|path| !path.as_os_str().is_empty()).collect()
-    }
 
     /// Whether there is none.
     #[must_use]

@@ -1,6 +1,5 @@
 //! Several files with secrets, wherever they are named.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use config::{MAX_SECRET_FILES, NodeSettings, SecretFiles, TrackerSettings};
@@ -33,14 +32,6 @@ fn a_node_has_one_swarm_and_several_are_taken_apart() {
         each.iter().map(SecretFiles::only).collect::<Result<Vec<_>, _>>().unwrap(),
         [Some(Path::new("one")), Some(Path::new("two"))]
     );
-}
-
-#[cfg(unix)]
-#[test]
-fn a_variable_separates_files_as_path_does() {
-    let files = SecretFiles::split(OsStr::new("/a b/one::two:"));
-    assert_eq!(named(&files), [Path::new("/a b/one"), Path::new("two")]);
-    assert!(SecretFiles::split(OsStr::new("")).is_empty());
 }
 
 #[test]

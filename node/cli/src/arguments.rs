@@ -79,7 +79,7 @@ pub(crate) struct Common {
     /// The file with a closed swarm's secret (see `riffle secret`): who lacks it gets no answer; again for another swarm
     /// [default: open to all]
     #[arg(long, global = true, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
-    #[arg(value_parser = OsStringValueParser::new().map(|text| SecretFiles::split(&text)))]
+    #[arg(value_parser = OsStringValueParser::new().map(tracker::program::variables::secret_files))]
     pub(crate) secret_file: Vec<SecretFiles>,
     /// A file with lines `allow NODE-ID` and `deny NODE-ID` (see `riffle id`): who is talked to [default: who has the secret]
     #[arg(long, global = true, env = "RIFFLE_MEMBERS_FILE", hide_env_values = true, value_name = "FILE")]

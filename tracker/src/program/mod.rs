@@ -40,7 +40,7 @@ pub struct Flags {
     /// The file with a closed swarm's secret (`riffle secret new FILE`): who lacks it gets no answer; several, separated
     /// as in PATH or each with a flag of its own, are several swarms [default: open to all]
     #[arg(long, env = "RIFFLE_SECRET_FILE", hide_env_values = true, value_name = "FILE")]
-    #[arg(value_parser = OsStringValueParser::new().map(|text| SecretFiles::split(&text)))]
+    #[arg(value_parser = OsStringValueParser::new().map(variables::secret_files))]
     pub secret_file: Vec<SecretFiles>,
     /// A file with lines `allow NODE-ID` and `deny NODE-ID`: who is answered [default: whoever has the secret]
     #[arg(long, env = "RIFFLE_MEMBERS_FILE", hide_env_values = true, value_name = "FILE")]

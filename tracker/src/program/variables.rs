@@ -6,6 +6,7 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::{Command, Error, FromArgMatches};
+use config::SecretFiles;
 
 /// Reads the command line of this process as `command` has it, and the environment where it says nothing.
 ///
@@ -15,6 +16,12 @@ pub fn parse<P: FromArgMatches>(command: Command) -> Result<P, Error> {
     let mut command = without_empty(command, &|name| std::env::var_os(name));
     let mut matches = command.try_get_matches_from_mut(std::env::args_os())?;
     P::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
+/// The files that a variable or a flag names: separated as the folders of `PATH` are.
+#[must_use]
+pub fn secret_files(text: OsString) -> SecretFiles {
+    std::env::split_paths(&text).filter(|path| !path.as_os_str().is_empty()).collect()
 }
 
 /// `command` with its variables, those of its subcommands included, but for the empty ones.
@@ -36,6 +43,15 @@ mod tests {
     fn left(command: &Command) -> Vec<&str> {
         let own = command.get_arguments().filter_map(|argument| argument.get_env()?.to_str());
         own.chain(command.get_subcommands().flat_map(left)).collect()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_separates_files_as_path_does() {
+        let files = secret_files("/a b/one::two:".into());
+        let named: Vec<_> = files.iter().collect();
+        assert_eq!(named, [std::path::Path::new("/a b/one"), std::path::Path::new("two")]);
+        assert!(secret_files("".into()).is_empty());
     }
 
     #[test]
