@@ -102,6 +102,8 @@ pub(crate) async fn run(mut settings: Settings, on_mistake: OnMistake) -> Result
     let mut prompt = Prompt::open(&settings, typed_sender, on_mistake)?;
     signals.show_on(prompt.screen.clone());
     let asked = prompt.converse(typed, &mut signals).await?;
+    // Whoever reads the last lines may be in a hurry from then on.
+    signals.leaving().begin();
     let code = match prompt.input {
         // A person who leaves knows what is unfinished. A script, and whoever sent a signal, learns it from the code.
         Input::Editor { .. } if !asked => ExitCode::Done,
