@@ -14,8 +14,9 @@ use crate::process::{Process, Watch, installed};
 use crate::site::{End, Site};
 use crate::stage::{Stage, compare};
 
-/// In a namespace of one's own every port is free.
-const PORT: u16 = 8080;
+/// In a namespace of one's own every port is free. There may be one nginx of each scheme.
+const HTTP: u16 = 8080;
+const HTTPS: u16 = 8443;
 
 /// nginx, serving one folder.
 pub(crate) struct Nginx {
@@ -33,10 +34,11 @@ impl Nginx {
         scheme: Scheme,
     ) -> Result<Nginx> {
         let folder = stage.folder(name)?;
-        let port = match site.namespace(End::Giving) {
-            Some(_) => PORT,
+        let port = match (site.namespace(End::Giving), scheme) {
+            (Some(_), Scheme::Http) => HTTP,
+            (Some(_), Scheme::Https) => HTTPS,
             // Free a moment ago; when somebody else takes it, nginx says so.
-            None => TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
+            (None, _) => TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(),
         };
         let address = format!("{}:{port}", site.address(End::Giving));
         let settings = folder.join("nginx.conf");
