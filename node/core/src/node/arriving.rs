@@ -11,7 +11,7 @@ use crate::output::Placement;
 use crate::piece_buffers::PieceBuffers;
 
 /// Shorter payloads are opened where they were received: to copy one costs less than to find out where it belongs.
-const MIN_OPENED_IN_PLACE: usize = 4 << 10;
+const MIN_OPENED_AHEAD: usize = 4 << 10;
 
 impl Node {
     /// Takes in a datagram of a channel ([`messages::Kind::is_channel`]). The payload of a CHUNK that is wanted is written
@@ -23,36 +23,30 @@ impl Node {
         buffers: &mut impl PieceBuffers,
         now: Timestamp,
     ) {
+        let from = unscoped(from);
         let expected = self.expected_place(from, datagram, now);
         let room = expected.and_then(|(place, length)| buffers.room(place, OPENED_CHUNK_PREFIX, length));
-        let (Some((expected, length)), Some(room), Some(channels)) =
-            (expected, room, self.shared.channels.as_deref_mut())
-        else {
-            if let Some((header, at)) = self.open(from, datagram, now)
-                && let Some(place) = self.handle_opened_chunk(from, &header, at.len(), now)
-            {
-                buffers.write(place, &datagram[at]);
+        let opened = match (expected, room, self.shared.channels.as_deref_mut()) {
+            (Some((expected, length)), Some(room), Some(channels)) => {
+                match channels.open_chunk(from, datagram, room, now) {
+                    Ok(OpenedChunk { header, peer }) => {
+                        self.shared.sender = Some(peer);
+                        let place = self.handle_opened_chunk(from, &header, length, now);
+                        self.shared.sender = None;
+                        if let Some(place) = place.filter(|place| *place != expected) {
+                            buffers.copy(expected, place, length);
+                        }
+                        return;
+                    }
+                    Err(received) => self.handle_received(from, received, datagram, now),
+                }
             }
-            return;
+            _ => self.open(from, datagram, now),
         };
-        match channels.open_chunk(from, datagram, room, now) {
-            Ok(OpenedChunk { header, peer }) => {
-                self.shared.sender = Some(peer);
-                let place = self.handle_opened_chunk(from, &header, length, now);
-                self.shared.sender = None;
-                if let Some(place) = place
-                    && place != expected
-                {
-                    buffers.copy(expected, place, length);
-                }
-            }
-            Err(received) => {
-                if let Some((header, at)) = self.handle_received(unscoped(from), received, datagram, now)
-                    && let Some(place) = self.handle_opened_chunk(from, &header, at.len(), now)
-                {
-                    buffers.write(place, &datagram[at]);
-                }
-            }
+        if let Some((header, at)) = opened
+            && let Some(place) = self.handle_opened_chunk(from, &header, at.len(), now)
+        {
+            buffers.write(place, &datagram[at]);
         }
     }
 
@@ -65,13 +59,13 @@ impl Node {
         now: Timestamp,
     ) -> Option<(Placement, usize)> {
         let length = channel::sealed_length(datagram)?.checked_sub(OPENED_CHUNK_PREFIX)?;
-        if length < MIN_OPENED_IN_PLACE {
+        if length < MIN_OPENED_AHEAD {
             return None;
         }
         let Header { conversation, .. } = Header::decode(datagram).ok()?;
         let cx = self.shared.context(now);
         let Some(Route::Download(id, key)) = cx.routes.find(conversation) else { return None };
-        let place = self.downloads.get_mut(id)?.expected_place(key, unscoped(from), length)?;
+        let place = self.downloads.get_mut(id)?.expected_place(key, from, length)?;
         Some((place, length))
     }
 }
